@@ -1,0 +1,110 @@
+//! The one port of this crate: everything the server asks of the node.
+//!
+//! All methods but [`Backend::submit`] are synchronous and may read from disk. The server calls the ones marked
+//! *light* directly on its async threads, so they must return within microseconds; the others run on blocking threads
+//! behind a bounded semaphore. No method may wait for consensus or for the network.
+
+use std::sync::Arc;
+
+use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_rpc_types_eth::{AccessListResult, EIP1186AccountProofResponse};
+use futures::future::BoxFuture;
+use protocol::{BatchIndex, CommitCertificate, Epoch, Genesis, Height, state::Account};
+use tokio::sync::broadcast;
+
+use crate::{
+    error::{BackendError, CallError, SubmitError},
+    model::{
+        BatchRecord, BlockRecord, CallRequest, ChainEvent, EpochRecord, Heads, L1Heads, NodeIdentity, PoolContent,
+        PoolStatus, PooledTransaction, ReceiptRecord, SealedHeader, SyncProgress, TransactionPosition,
+    },
+};
+
+/// What the node implements over its store, its executor and its pool.
+///
+/// Blocks are asked by number or hash only: tags and EIP-1898 objects are resolved by the server from
+/// [`Backend::heads`]. `latest` never reorgs, so a block that was returned once stays the answer for its number.
+pub trait Backend: Send + Sync + 'static {
+    // Identity and progress.
+
+    /// *Light.* The constants of this node; those of the network are in [`Backend::genesis`].
+    fn identity(&self) -> NodeIdentity;
+    /// *Light.* The four heads as of now; must be a snapshot that is consistent in itself.
+    fn heads(&self) -> Heads;
+    /// *Light.* `Some` while the node is catching up with the network.
+    fn sync_progress(&self) -> Option<SyncProgress>;
+    /// *Light.* Connected peers, for `net_peerCount`.
+    fn peer_count(&self) -> usize;
+    /// *Light.* `Err` with one line a human understands when the node should not get traffic (`/readyz` answers 503).
+    fn readiness(&self) -> Result<(), String>;
+    /// Subscribes to new heads, pooled transactions and sync changes. The sender's capacity bounds the lag; a
+    /// subscriber that lags re-reads missed heads from the store.
+    fn events(&self) -> broadcast::Receiver<ChainEvent>;
+
+    // Chain.
+
+    /// The header at a height; `None` above `latest` and below pruned history.
+    fn header(&self, number: u64) -> Result<Option<SealedHeader>, BackendError>;
+    /// The block at a height, with senders.
+    fn block(&self, number: u64) -> Result<Option<Arc<BlockRecord>>, BackendError>;
+    /// The height of a decided block.
+    fn block_number(&self, hash: B256) -> Result<Option<u64>, BackendError>;
+    /// One record per transaction of the block, in order.
+    fn receipts(&self, number: u64) -> Result<Option<Arc<Vec<ReceiptRecord>>>, BackendError>;
+    /// Where a decided transaction is.
+    fn transaction_position(&self, hash: B256) -> Result<Option<TransactionPosition>, BackendError>;
+
+    // State after the block at the given height.
+
+    /// Nonce, balance and code hash; `None` when the account does not exist.
+    fn account(&self, address: Address, at: u64) -> Result<Option<Account>, BackendError>;
+    /// The account's code, empty when it has none.
+    fn code(&self, address: Address, at: u64) -> Result<Bytes, BackendError>;
+    /// One storage word, zero when unset.
+    fn storage(&self, address: Address, slot: B256, at: u64) -> Result<U256, BackendError>;
+    /// EIP-1186 proof against the block's state root. `storage_proof` has one entry per slot, in the order asked; the
+    /// server overwrites the entries' `key` with what the client sent.
+    fn proof(&self, address: Address, slots: &[B256], at: u64) -> Result<EIP1186AccountProofResponse, BackendError>;
+
+    // Execution. The environment is the block *after* `at` when `at` is the latest head, so that estimates hold there.
+
+    /// Runs a message call; the gas cap, EVM memory limit and `request.deadline` are the backend's to enforce.
+    fn call(&self, request: CallRequest) -> Result<Bytes, CallError>;
+    /// The smallest gas limit with which the transaction succeeds, including the call-data floor.
+    fn estimate_gas(&self, request: CallRequest) -> Result<u64, CallError>;
+    /// EIP-2930 list of the touched accounts and slots and the gas used with it.
+    fn create_access_list(&self, request: CallRequest) -> Result<AccessListResult, CallError>;
+
+    // Fees.
+
+    /// *Light.* Base fee of the block that will follow `latest`, in wei.
+    fn next_base_fee(&self) -> u64;
+
+    // Pool.
+
+    /// Decodes, recovers, checks and pools a signed transaction (EIP-2718 bytes), and gossips it.
+    fn submit(&self, raw: Bytes) -> BoxFuture<'_, Result<B256, SubmitError>>;
+    /// *Light.* A pooled transaction by hash.
+    fn pooled(&self, hash: B256) -> Option<PooledTransaction>;
+    /// *Light.* The nonce after the sender's executable pooled transactions; `None` when the pool has none of them.
+    fn pooled_nonce(&self, sender: Address) -> Option<u64>;
+    /// *Light.* Number of executable and of waiting transactions.
+    fn pool_status(&self) -> PoolStatus;
+    /// Pooled transactions, of one sender or of all.
+    fn pool_content(&self, sender: Option<Address>) -> PoolContent;
+
+    // Horae.
+
+    /// *Light.* The network's birth certificate: ids, contracts, parameters.
+    fn genesis(&self) -> Arc<Genesis>;
+    /// The set and seed of an epoch; `None` while they are not known yet.
+    fn epoch(&self, epoch: Epoch) -> Result<Option<EpochRecord>, BackendError>;
+    /// The commit certificate of a decided block; `None` for genesis and for blocks known from L1 alone.
+    fn certificate(&self, height: Height) -> Result<Option<CommitCertificate>, BackendError>;
+    /// *Light.* The newest batch this node knows, `None` before the first.
+    fn latest_batch(&self) -> Option<BatchIndex>;
+    /// A batch that this node has signed or seen on L1.
+    fn batch(&self, index: BatchIndex) -> Result<Option<BatchRecord>, BackendError>;
+    /// *Light.* The node's view of L1.
+    fn l1_heads(&self) -> L1Heads;
+}

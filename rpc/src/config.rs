@@ -1,0 +1,100 @@
+//! Limits and options of the server. Every limit has a name and a default here.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+/// Port that wallets expect.
+pub const DEFAULT_PORT: u16 = 8545;
+/// Largest request body in bytes (geth's figure).
+pub const MAX_REQUEST_BYTES: u32 = 5 * 1024 * 1024;
+/// Default for the largest response in bytes, a whole batch included.
+pub const MAX_RESPONSE_BYTES: u32 = 25 * 1024 * 1024;
+/// The most that `max_response_bytes` may be configured to.
+pub const RESPONSE_BYTES_CEILING: u32 = 160 * 1024 * 1024;
+/// Calls in one batch.
+pub const MAX_BATCH_ITEMS: usize = 1_000;
+/// Above this many items a batch is refused before its items are even parsed; between the two limits the answer has
+/// geth's code and text.
+pub(crate) const BATCH_PARSE_LIMIT: u32 = 20_000;
+/// Open connections, HTTP and WebSocket together.
+pub const MAX_CONNECTIONS: u32 = 500;
+/// Subscriptions of one WebSocket connection.
+pub const MAX_SUBSCRIPTIONS_PER_CONNECTION: u32 = 1_024;
+/// Unsent messages of one WebSocket connection before back-pressure.
+pub(crate) const WS_BUFFER: u32 = 1_024;
+/// Installed filters of all clients together.
+pub const MAX_FILTERS: usize = 10_000;
+/// A filter that nobody polls for this long is removed.
+pub const FILTER_EXPIRY: Duration = Duration::from_secs(300);
+/// Logs in one answer.
+pub const MAX_LOGS: usize = 20_000;
+/// Blocks that one log query may span.
+pub const MAX_LOG_BLOCKS: u64 = 100_000;
+/// Addresses, and alternatives per topic, in one log filter.
+pub const MAX_FILTER_ALTERNATIVES: usize = 1_000;
+/// Block hashes that one poll of a block filter returns; the rest follows with the next poll.
+pub const MAX_BLOCK_HASHES: u64 = 10_000;
+/// Pending hashes remembered for filters.
+pub const PENDING_RING: usize = 16_384;
+/// Time for one request, and for one batch.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Heavy requests that run at the same time.
+pub const MAX_HEAVY: usize = 8;
+/// Heavy requests that wait for a place; above this, the server answers that it is busy.
+pub const MAX_HEAVY_WAITING: usize = 512;
+/// Storage slots in one proof.
+pub const MAX_PROOF_SLOTS: usize = 1_024;
+/// Blocks in one fee history (geth's figure).
+pub const MAX_FEE_HISTORY_BLOCKS: u64 = 1_024;
+/// Percentiles in one fee history (geth's figure).
+pub const MAX_REWARD_PERCENTILES: usize = 100;
+/// Batches in one `horae_batches` answer.
+pub const MAX_BATCHES: u64 = 256;
+/// Default wait of `eth_sendRawTransactionSync`; EIP-7966 recommends 2 s.
+pub const SYNC_SEND_DEFAULT: Duration = Duration::from_secs(2);
+/// Longest wait of `eth_sendRawTransactionSync`.
+pub const SYNC_SEND_MAX: Duration = Duration::from_secs(20);
+/// Missed heads that a lagging subscription re-reads before it is closed.
+pub const MAX_HEAD_BACKFILL: u64 = 1_024;
+
+/// Options of the server.
+#[derive(Debug, Clone)]
+pub struct RpcConfig {
+    /// Address for HTTP and WebSocket; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Origins of web pages that may call; `*` allows all.
+    pub cors_origins: Vec<String>,
+    /// Host names by which the server may be addressed; IP addresses and `localhost` always may, `*` allows all. This
+    /// stops web pages that rebind their own name to this machine.
+    pub allowed_hosts: Vec<String>,
+    /// Namespaces served, e.g. `eth`; see [`NAMESPACES`].
+    pub namespaces: Vec<String>,
+    /// Largest response in bytes, at most [`RESPONSE_BYTES_CEILING`].
+    pub max_response_bytes: u32,
+    /// Open connections.
+    pub max_connections: u32,
+    /// Time for one request.
+    pub request_timeout: Duration,
+    /// Heavy requests that run at the same time.
+    pub max_heavy: usize,
+}
+
+/// All namespaces this crate can serve.
+pub const NAMESPACES: [&str; 8] = ["eth", "net", "web3", "txpool", "debug", "horae", "optimism", "rpc"];
+
+impl Default for RpcConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT),
+            cors_origins: Vec::new(),
+            allowed_hosts: vec!["localhost".to_owned()],
+            namespaces: NAMESPACES.iter().map(|name| (*name).to_owned()).collect(),
+            max_response_bytes: MAX_RESPONSE_BYTES,
+            max_connections: MAX_CONNECTIONS,
+            request_timeout: REQUEST_TIMEOUT,
+            max_heavy: MAX_HEAVY,
+        }
+    }
+}

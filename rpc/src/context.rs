@@ -1,0 +1,157 @@
+//! What every method gets: the port, the limits, and the few pieces of state the server itself owns.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use alloy_consensus::Sealed;
+use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_primitives::B256;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use crate::{
+    Backend,
+    config::{MAX_HEAVY_WAITING, RpcConfig},
+    error::{RpcError, RpcResult},
+    fees::TipOracle,
+    filters::{Filters, PendingRing},
+    model::{BlockRecord, ReceiptRecord, SealedHeader},
+};
+
+/// Shared by all methods of one server.
+pub(crate) struct Context {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) filters: Mutex<Filters>,
+    pub(crate) pending: Mutex<PendingRing>,
+    pub(crate) tips: Mutex<TipOracle>,
+    pub(crate) namespaces: Vec<String>,
+    pub(crate) timeout: Duration,
+    /// Running heavy requests.
+    heavy: Arc<Semaphore>,
+    /// Running and waiting heavy requests.
+    admitted: Arc<Semaphore>,
+}
+
+/// Geth's text for a block parameter that names nothing.
+const HEADER_NOT_FOUND: RpcError = RpcError::NotFound("header not found");
+
+impl Context {
+    pub(crate) fn new(backend: Arc<dyn Backend>, config: &RpcConfig) -> Self {
+        Self {
+            backend,
+            filters: Mutex::new(Filters::default()),
+            pending: Mutex::new(PendingRing::default()),
+            tips: Mutex::new(TipOracle::default()),
+            namespaces: config.namespaces.clone(),
+            timeout: config.request_timeout,
+            heavy: Arc::new(Semaphore::new(config.max_heavy)),
+            admitted: Arc::new(Semaphore::new(config.max_heavy.saturating_add(MAX_HEAVY_WAITING))),
+        }
+    }
+
+    /// When a request that starts now must have ended.
+    pub(crate) fn deadline(&self) -> Instant {
+        let now = Instant::now();
+        now.checked_add(self.timeout).unwrap_or(now)
+    }
+
+    /// Runs work that reads much or computes long on a blocking thread. The place is given back when the work ends, not
+    /// when its caller stops waiting, so that abandoned requests still count against the bound.
+    pub(crate) async fn heavy<T, F>(self: &Arc<Self>, work: F) -> RpcResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Self) -> RpcResult<T> + Send + 'static,
+    {
+        let busy = || RpcError::Limit("server is busy, try again".to_owned());
+        let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| busy())?;
+        let place = Arc::clone(&self.heavy).acquire_owned().await.map_err(|_| busy())?;
+        let context = Arc::clone(self);
+        let job = tokio::task::spawn_blocking(move || {
+            let result = work(&context);
+            drop((place, admitted));
+            result
+        });
+        job.await.unwrap_or_else(|why| Err(crate::error::BackendError::Internal(why.to_string()).into()))
+    }
+
+    /// The height a tag stands for. There is no pending block beyond the open one yet, so `pending` reads as `latest`;
+    /// methods for which the pool matters (`eth_getTransactionCount`) look at the tag themselves.
+    pub(crate) fn number_of(&self, tag: BlockNumberOrTag) -> u64 {
+        let heads = self.backend.heads();
+        match tag {
+            BlockNumberOrTag::Latest | BlockNumberOrTag::Pending => heads.latest.number,
+            BlockNumberOrTag::Safe => heads.safe.number,
+            BlockNumberOrTag::Finalized => heads.finalized.number,
+            BlockNumberOrTag::Earliest => heads.earliest,
+            BlockNumberOrTag::Number(number) => number,
+        }
+    }
+
+    /// The height of an existing block; `None` when there is no such block.
+    pub(crate) fn find(&self, id: BlockId) -> RpcResult<Option<u64>> {
+        match id {
+            BlockId::Number(tag) => {
+                let number = self.number_of(tag);
+                Ok((number <= self.backend.heads().latest.number).then_some(number))
+            }
+            BlockId::Hash(hash) => {
+                // Every stored block is decided, hence canonical: `requireCanonical` can only fail where a store also
+                // keeps undecided blocks, which is what this comparison catches.
+                let number = self.backend.block_number(hash.block_hash)?;
+                if let (Some(number), Some(true)) = (number, hash.require_canonical) {
+                    let header = self.backend.header(number)?;
+                    if header.is_none_or(|header| header.seal() != hash.block_hash) {
+                        return Err(RpcError::Refused("hash is not currently canonical".to_owned()));
+                    }
+                }
+                Ok(number)
+            }
+        }
+    }
+
+    /// The height whose state a request wants; an error when there is no such block.
+    pub(crate) fn state_at(&self, id: BlockId) -> RpcResult<u64> {
+        self.find(id)?.ok_or(HEADER_NOT_FOUND)
+    }
+
+    /// The block a parameter names.
+    pub(crate) fn block(&self, id: BlockId) -> RpcResult<Option<Arc<BlockRecord>>> {
+        match self.find(id)? {
+            Some(number) => Ok(self.backend.block(number)?),
+            None => Ok(None),
+        }
+    }
+
+    /// A block together with its receipts.
+    pub(crate) fn block_and_receipts(&self, id: BlockId) -> RpcResult<Option<Executed>> {
+        let Some(block) = self.block(id)? else { return Ok(None) };
+        let receipts = self.backend.receipts(block.number())?;
+        Ok(receipts.map(|receipts| (block, receipts)))
+    }
+
+    /// The header a parameter names.
+    pub(crate) fn header(&self, id: BlockId) -> RpcResult<Option<SealedHeader>> {
+        match self.find(id)? {
+            Some(number) => Ok(self.backend.header(number)?),
+            None => Ok(None),
+        }
+    }
+
+    /// The header of a height that must exist.
+    pub(crate) fn known_header(&self, number: u64) -> RpcResult<Sealed<alloy_consensus::Header>> {
+        self.backend.header(number)?.ok_or(HEADER_NOT_FOUND)
+    }
+
+    /// The decided block of a transaction, with receipts, and the transaction's index in it.
+    pub(crate) fn decided(&self, hash: B256) -> RpcResult<Option<(Executed, usize)>> {
+        let Some(position) = self.backend.transaction_position(hash)? else { return Ok(None) };
+        let index = usize::try_from(position.index).unwrap_or(usize::MAX);
+        let found = self.block_and_receipts(BlockId::number(position.number))?;
+        Ok(found.filter(|(block, _)| index < block.transactions.len()).map(|found| (found, index)))
+    }
+}
+
+/// A block and its receipts.
+pub(crate) type Executed = (Arc<BlockRecord>, Arc<Vec<ReceiptRecord>>);

@@ -1,0 +1,165 @@
+//! Blocks, transactions and receipts.
+
+use alloy_eips::{BlockId, Encodable2718};
+use alloy_primitives::{Bytes, U64};
+use alloy_rpc_types_eth::Header;
+use op_alloy_rpc_types::{OpTransactionReceipt, Transaction};
+
+use crate::{
+    args::{Args, BlockArg, HashArg, NumberOrTag, Quantity},
+    context::{Context, Executed},
+    convert::{self, RpcBlock},
+    error::RpcResult,
+    registry::Registry,
+};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.light("eth_blockNumber", 0, block_number);
+    registry.heavy("eth_getBlockByNumber", 2, block_by_number);
+    registry.heavy("eth_getBlockByHash", 2, block_by_hash);
+    registry.light("eth_getHeaderByNumber", 1, header_by_number);
+    registry.light("eth_getHeaderByHash", 1, header_by_hash);
+    registry.heavy("eth_getBlockReceipts", 1, block_receipts);
+    registry.light("eth_getBlockTransactionCountByNumber", 1, count_by_number);
+    registry.light("eth_getBlockTransactionCountByHash", 1, count_by_hash);
+    registry.light("eth_getUncleCountByBlockNumber", 1, uncles_by_number);
+    registry.light("eth_getUncleCountByBlockHash", 1, uncles_by_hash);
+    registry.light("eth_getUncleByBlockNumberAndIndex", 2, uncle_by_number);
+    registry.light("eth_getUncleByBlockHashAndIndex", 2, uncle_by_hash);
+    registry.light("eth_getTransactionByHash", 1, transaction_by_hash);
+    registry.light("eth_getTransactionByBlockNumberAndIndex", 2, transaction_by_number);
+    registry.light("eth_getTransactionByBlockHashAndIndex", 2, transaction_by_block_hash);
+    registry.light("eth_getTransactionReceipt", 1, transaction_receipt);
+    registry.light("eth_getRawTransactionByHash", 1, raw_transaction);
+    registry.light("eth_getRawTransactionByBlockNumberAndIndex", 2, raw_by_number);
+    registry.light("eth_getRawTransactionByBlockHashAndIndex", 2, raw_by_block_hash);
+}
+
+fn number(args: &Args) -> RpcResult<BlockId> {
+    Ok(args.required::<NumberOrTag>(0)?.0.into())
+}
+
+fn hash(args: &Args) -> RpcResult<BlockId> {
+    Ok(BlockId::hash(args.required::<HashArg>(0)?.0))
+}
+
+fn block_number(context: &Context, _: &Args) -> RpcResult<U64> {
+    Ok(U64::from(context.backend.heads().latest.number))
+}
+
+fn block(context: &Context, id: BlockId, full: bool) -> RpcResult<Option<RpcBlock>> {
+    if full {
+        let found = context.block_and_receipts(id)?;
+        return Ok(found.map(|(block, receipts)| convert::block(&block, Some(&receipts))));
+    }
+    Ok(context.block(id)?.map(|block| convert::block(&block, None)))
+}
+
+fn block_by_number(context: &Context, args: &Args) -> RpcResult<Option<RpcBlock>> {
+    let id = number(args)?;
+    block(context, id, args.optional(1)?.unwrap_or(false))
+}
+
+fn block_by_hash(context: &Context, args: &Args) -> RpcResult<Option<RpcBlock>> {
+    let id = hash(args)?;
+    block(context, id, args.optional(1)?.unwrap_or(false))
+}
+
+fn header_by_number(context: &Context, args: &Args) -> RpcResult<Option<Header>> {
+    Ok(context.header(number(args)?)?.as_ref().map(convert::header))
+}
+
+fn header_by_hash(context: &Context, args: &Args) -> RpcResult<Option<Header>> {
+    Ok(context.header(hash(args)?)?.as_ref().map(convert::header))
+}
+
+fn block_receipts(context: &Context, args: &Args) -> RpcResult<Option<Vec<OpTransactionReceipt>>> {
+    let id = args.required::<BlockArg>(0)?.0;
+    let found = context.block_and_receipts(id)?;
+    Ok(found.map(|(block, receipts)| convert::block_receipts(&block, &receipts)))
+}
+
+fn count(context: &Context, id: BlockId) -> RpcResult<Option<U64>> {
+    Ok(context.block(id)?.map(|block| U64::from(block.transactions.len())))
+}
+
+fn count_by_number(context: &Context, args: &Args) -> RpcResult<Option<U64>> {
+    count(context, number(args)?)
+}
+
+fn count_by_hash(context: &Context, args: &Args) -> RpcResult<Option<U64>> {
+    count(context, hash(args)?)
+}
+
+/// There are no uncles: zero for every block that exists.
+fn uncles_by_number(context: &Context, args: &Args) -> RpcResult<Option<U64>> {
+    Ok(context.find(number(args)?)?.map(|_| U64::ZERO))
+}
+
+fn uncles_by_hash(context: &Context, args: &Args) -> RpcResult<Option<U64>> {
+    Ok(context.find(hash(args)?)?.map(|_| U64::ZERO))
+}
+
+fn uncle_by_number(_: &Context, args: &Args) -> RpcResult<Option<Header>> {
+    number(args)?;
+    args.required::<Quantity>(1)?;
+    Ok(None)
+}
+
+fn uncle_by_hash(_: &Context, args: &Args) -> RpcResult<Option<Header>> {
+    hash(args)?;
+    args.required::<Quantity>(1)?;
+    Ok(None)
+}
+
+fn transaction_by_hash(context: &Context, args: &Args) -> RpcResult<Option<Transaction>> {
+    let hash = args.required::<HashArg>(0)?.0;
+    if let Some(((block, receipts), index)) = context.decided(hash)? {
+        return Ok(convert::transaction(&block, &receipts, index));
+    }
+    Ok(context.backend.pooled(hash).map(|pooled| convert::pooled(&pooled)))
+}
+
+fn indexed(context: &Context, id: BlockId, args: &Args) -> RpcResult<Option<(Executed, usize)>> {
+    let index = usize::try_from(args.required::<Quantity>(1)?.0).unwrap_or(usize::MAX);
+    Ok(context.block_and_receipts(id)?.map(|found| (found, index)))
+}
+
+fn transaction_by_number(context: &Context, args: &Args) -> RpcResult<Option<Transaction>> {
+    let found = indexed(context, number(args)?, args)?;
+    Ok(found.and_then(|((block, receipts), index)| convert::transaction(&block, &receipts, index)))
+}
+
+fn transaction_by_block_hash(context: &Context, args: &Args) -> RpcResult<Option<Transaction>> {
+    let found = indexed(context, hash(args)?, args)?;
+    Ok(found.and_then(|((block, receipts), index)| convert::transaction(&block, &receipts, index)))
+}
+
+fn transaction_receipt(context: &Context, args: &Args) -> RpcResult<Option<OpTransactionReceipt>> {
+    let hash = args.required::<HashArg>(0)?.0;
+    let found = context.decided(hash)?;
+    Ok(found.and_then(|((block, receipts), index)| convert::receipt(&block, &receipts, index)))
+}
+
+/// The EIP-2718 bytes of a decided or pooled transaction.
+pub(crate) fn raw_transaction(context: &Context, args: &Args) -> RpcResult<Option<Bytes>> {
+    let hash = args.required::<HashArg>(0)?.0;
+    if let Some(((block, _), index)) = context.decided(hash)? {
+        return Ok(raw(&block, index));
+    }
+    Ok(context.backend.pooled(hash).map(|pooled| pooled.envelope.encoded_2718().into()))
+}
+
+fn raw(block: &crate::model::BlockRecord, index: usize) -> Option<Bytes> {
+    block.transactions.get(index).map(|tx| tx.inner().encoded_2718().into())
+}
+
+fn raw_by_number(context: &Context, args: &Args) -> RpcResult<Option<Bytes>> {
+    let found = indexed(context, number(args)?, args)?;
+    Ok(found.and_then(|((block, _), index)| raw(&block, index)))
+}
+
+fn raw_by_block_hash(context: &Context, args: &Args) -> RpcResult<Option<Bytes>> {
+    let found = indexed(context, hash(args)?, args)?;
+    Ok(found.and_then(|((block, _), index)| raw(&block, index)))
+}

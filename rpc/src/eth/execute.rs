@@ -1,0 +1,77 @@
+//! Calls that change nothing.
+
+use alloy_primitives::{Bytes, U64};
+use alloy_rpc_types_eth::{AccessListResult, BlockOverrides, TransactionRequest, state::StateOverride};
+
+use crate::{
+    args::Args,
+    context::Context,
+    error::{RpcError, RpcResult},
+    model::CallRequest,
+    registry::Registry,
+};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.heavy("eth_call", 4, call);
+    registry.heavy("eth_estimateGas", 4, estimate_gas);
+    registry.heavy("eth_createAccessList", 3, create_access_list);
+}
+
+fn request(context: &Context, args: &Args) -> RpcResult<CallRequest> {
+    if !args.is_object(0) {
+        args.required::<serde_json::Value>(0)?;
+        return Err(RpcError::argument(0, "transaction must be an object"));
+    }
+    let transaction: TransactionRequest = args.required(0)?;
+    check(context, &transaction)?;
+    Ok(CallRequest {
+        transaction,
+        at: context.state_at(args.block_or_latest(1)?)?,
+        state_overrides: args.optional::<StateOverride>(2)?,
+        block_overrides: args.optional::<BlockOverrides>(3)?.map(Box::new),
+        deadline: context.deadline(),
+    })
+}
+
+/// What geth refuses before it executes anything.
+fn check(context: &Context, transaction: &TransactionRequest) -> RpcResult<()> {
+    let invalid = |why: &str| Err(RpcError::InvalidParams(why.to_owned()));
+    let dynamic = transaction.max_fee_per_gas.is_some() || transaction.max_priority_fee_per_gas.is_some();
+    if transaction.gas_price.is_some() && dynamic {
+        return invalid("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified");
+    }
+    if let (Some(input), Some(data)) = (&transaction.input.input, &transaction.input.data)
+        && input != data
+    {
+        return invalid("both \"data\" and \"input\" are set and not equal. Please use \"input\" to pass transaction call data");
+    }
+    if let (Some(tip), Some(max)) = (transaction.max_priority_fee_per_gas, transaction.max_fee_per_gas)
+        && tip > max
+    {
+        return Err(RpcError::Refused(format!(
+            "max priority fee per gas higher than max fee per gas: maxPriorityFeePerGas: {tip}, maxFeePerGas: {max}"
+        )));
+    }
+    let ours = context.backend.genesis().chain_id;
+    match transaction.chain_id {
+        Some(chain_id) if chain_id != ours => {
+            Err(RpcError::Refused(format!("chainId does not match node's (have={chain_id}, want={ours})")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn call(context: &Context, args: &Args) -> RpcResult<Bytes> {
+    let request = request(context, args)?;
+    Ok(context.backend.call(request)?)
+}
+
+fn estimate_gas(context: &Context, args: &Args) -> RpcResult<U64> {
+    let request = request(context, args)?;
+    Ok(U64::from(context.backend.estimate_gas(request)?))
+}
+
+fn create_access_list(context: &Context, args: &Args) -> RpcResult<AccessListResult> {
+    let request = request(context, args)?;
+    Ok(context.backend.create_access_list(request)?)
+}

@@ -1,0 +1,45 @@
+//! Prices.
+
+use alloy_primitives::U128;
+use alloy_rpc_types_eth::FeeHistory;
+
+use crate::{
+    args::{Args, LenientQuantity, NumberOrTag},
+    context::Context,
+    error::RpcResult,
+    fees,
+    registry::Registry,
+};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.heavy("eth_gasPrice", 0, gas_price);
+    registry.heavy("eth_maxPriorityFeePerGas", 0, max_priority_fee);
+    registry.light("eth_baseFee", 0, base_fee);
+    registry.light("eth_blobBaseFee", 0, blob_base_fee);
+    registry.heavy("eth_feeHistory", 3, fee_history);
+}
+
+fn gas_price(context: &Context, _: &Args) -> RpcResult<U128> {
+    let base_fee = u128::from(context.backend.next_base_fee());
+    Ok(U128::from(fees::suggest_tip(context)?.saturating_add(base_fee)))
+}
+
+fn max_priority_fee(context: &Context, _: &Args) -> RpcResult<U128> {
+    Ok(U128::from(fees::suggest_tip(context)?))
+}
+
+fn base_fee(context: &Context, _: &Args) -> RpcResult<U128> {
+    Ok(U128::from(context.backend.next_base_fee()))
+}
+
+/// L2 takes no blobs; one wei is the protocol's minimum, as on other OP-compatible chains.
+fn blob_base_fee(_: &Context, _: &Args) -> RpcResult<U128> {
+    Ok(U128::from(1))
+}
+
+fn fee_history(context: &Context, args: &Args) -> RpcResult<FeeHistory> {
+    let count = args.required::<LenientQuantity>(0)?.0;
+    let newest = args.required::<NumberOrTag>(1)?.0;
+    let percentiles = args.optional::<Vec<f64>>(2)?.unwrap_or_default();
+    fees::history(context, count, newest, &percentiles)
+}

@@ -1,0 +1,72 @@
+//! `eth_`: what wallets and libraries use all day.
+//!
+//! ```text
+//!  chain    blocks, transactions, receipts        state   balances, code, storage, nonces, proofs
+//!  execute  call, estimate, access list           submit  raw transactions, with or without waiting
+//!  fee      prices and history                    filter  logs and polled filters
+//!  subscribe  newHeads, logs, newPendingTransactions, syncing over WebSocket
+//! ```
+
+mod chain;
+mod execute;
+mod fee;
+mod filter;
+mod state;
+mod submit;
+mod subscribe;
+
+pub(crate) use chain::raw_transaction;
+
+use alloy_primitives::{Address, U64};
+use alloy_rpc_types_eth::{SyncInfo, SyncStatus};
+
+use crate::{args::Args, context::Context, error::RpcResult, registry::Registry};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.light("eth_chainId", 0, chain_id);
+    registry.light("eth_accounts", 0, accounts);
+    registry.light("eth_coinbase", 0, coinbase);
+    registry.light("eth_syncing", 0, syncing);
+    registry.light("eth_mining", 0, |_: &Context, _: &Args| Ok(false));
+    registry.light("eth_hashrate", 0, |_: &Context, _: &Args| Ok(U64::ZERO));
+    registry.light("eth_protocolVersion", 0, |_: &Context, _: &Args| Ok(U64::from(PROTOCOL_VERSION)));
+    chain::register(registry);
+    state::register(registry);
+    execute::register(registry);
+    fee::register(registry);
+    submit::register(registry);
+    filter::register(registry);
+    subscribe::register(registry);
+}
+
+/// The newest eth wire protocol; some libraries ask for it, nothing here speaks it.
+const PROTOCOL_VERSION: u64 = 68;
+
+fn chain_id(context: &Context, _: &Args) -> RpcResult<U64> {
+    Ok(U64::from(context.backend.genesis().chain_id))
+}
+
+/// Always empty: this node holds no user's keys.
+fn accounts(_: &Context, _: &Args) -> RpcResult<Vec<Address>> {
+    Ok(Vec::new())
+}
+
+fn coinbase(_: &Context, _: &Args) -> RpcResult<Address> {
+    Ok(protocol::block::FEE_VAULT)
+}
+
+fn syncing(context: &Context, _: &Args) -> RpcResult<SyncStatus> {
+    Ok(sync_status(context))
+}
+
+fn sync_status(context: &Context) -> SyncStatus {
+    match context.backend.sync_progress() {
+        None => SyncStatus::None,
+        Some(progress) => SyncStatus::Info(Box::new(SyncInfo {
+            starting_block: alloy_primitives::U256::from(progress.starting),
+            current_block: alloy_primitives::U256::from(progress.current),
+            highest_block: alloy_primitives::U256::from(progress.highest),
+            ..SyncInfo::default()
+        })),
+    }
+}

@@ -1,0 +1,83 @@
+//! Signed transactions on their way to the pool.
+
+use std::{sync::Arc, time::Duration};
+
+use alloy_primitives::B256;
+use futures::future::BoxFuture;
+use op_alloy_rpc_types::OpTransactionReceipt;
+use tokio::sync::broadcast;
+
+use crate::{
+    args::{Args, BytesArg, LenientQuantity},
+    config::{SYNC_SEND_DEFAULT, SYNC_SEND_MAX},
+    context::Context,
+    convert,
+    error::{RpcError, RpcResult},
+    model::ChainEvent,
+    registry::Registry,
+};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.slow("eth_sendRawTransaction", 1, send_raw);
+    registry.slow("eth_sendRawTransactionSync", 2, send_raw_sync);
+}
+
+fn send_raw(context: Arc<Context>, args: Args) -> BoxFuture<'static, RpcResult<B256>> {
+    Box::pin(async move {
+        let raw = args.required::<BytesArg>(0)?.0;
+        Ok(context.backend.submit(raw).await?)
+    })
+}
+
+/// EIP-7966: answers with the receipt, or with code 4 and the hash when there is none in time.
+fn send_raw_sync(context: Arc<Context>, args: Args) -> BoxFuture<'static, RpcResult<OpTransactionReceipt>> {
+    Box::pin(async move {
+        let raw = args.required::<BytesArg>(0)?.0;
+        let wait = match args.optional::<LenientQuantity>(1)? {
+            Some(LenientQuantity(0)) | None => SYNC_SEND_DEFAULT,
+            Some(LenientQuantity(millis)) => Duration::from_millis(millis).min(SYNC_SEND_MAX),
+        };
+        // Listen before submitting: the block may be decided before this task runs again.
+        let events = context.backend.events();
+        let hash = context.backend.submit(raw).await?;
+        let timeout = RpcError::SyncTimeout { hash, millis: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) };
+        match tokio::time::timeout(wait, receipt(&context, hash, events)).await {
+            Ok(answer) => answer,
+            Err(_) if queued(&context, hash) => Err(RpcError::SyncQueued(hash)),
+            Err(_) => Err(timeout),
+        }
+    })
+}
+
+/// Whether the pool holds the transaction but cannot execute it.
+fn queued(context: &Context, hash: B256) -> bool {
+    let Some(pooled) = context.backend.pooled(hash) else { return false };
+    let nonce = alloy_consensus::Transaction::nonce(&pooled.envelope);
+    let latest = context.backend.heads().latest.number;
+    let mined = context.backend.account(pooled.sender, latest).ok().flatten().unwrap_or_default().nonce;
+    nonce > context.backend.pooled_nonce(pooled.sender).unwrap_or(mined).max(mined)
+}
+
+async fn receipt(
+    context: &Context,
+    hash: B256,
+    mut events: broadcast::Receiver<ChainEvent>,
+) -> RpcResult<OpTransactionReceipt> {
+    loop {
+        if let Some(((block, receipts), index)) = context.decided(hash)?
+            && let Some(receipt) = convert::receipt(&block, &receipts, index)
+        {
+            return Ok(receipt);
+        }
+        // Only a new head can change the answer; missed events are made up for by asking the store again.
+        loop {
+            match events.recv().await {
+                Ok(ChainEvent::Head(_)) | Err(broadcast::error::RecvError::Lagged(_)) => break,
+                Ok(_) => {}
+                Err(broadcast::error::RecvError::Closed) => {
+                    return Err(RpcError::Refused("the node is shutting down".to_owned()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Log queries: a scan over headers' blooms, receipts only where the bloom says maybe.
+
+use std::time::Instant;
+
+use alloy_eips::BlockNumberOrTag;
+use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
+
+use crate::{
+    config::{MAX_FILTER_ALTERNATIVES, MAX_LOG_BLOCKS, MAX_LOGS},
+    context::Context,
+    convert,
+    error::{RpcError, RpcResult},
+};
+
+/// Refuses filters that would cost more than a scan.
+pub(crate) fn check(filter: &Filter) -> RpcResult<()> {
+    let widest = filter.topics.iter().map(alloy_rpc_types_eth::FilterSet::len).max().unwrap_or(0);
+    if filter.address.len() > MAX_FILTER_ALTERNATIVES || widest > MAX_FILTER_ALTERNATIVES {
+        return Err(RpcError::InvalidParams(format!(
+            "exceed max addresses or topics per search position ({MAX_FILTER_ALTERNATIVES})"
+        )));
+    }
+    Ok(())
+}
+
+/// The heights a filter covers; `None` when that is no block at all.
+fn range(context: &Context, filter: &Filter) -> RpcResult<Option<(u64, u64)>> {
+    let latest = context.backend.heads().latest.number;
+    match &filter.block_option {
+        FilterBlockOption::AtBlockHash(hash) => match context.backend.block_number(*hash)? {
+            Some(number) => Ok(Some((number, number))),
+            None => Err(RpcError::NotFound("unknown block")),
+        },
+        FilterBlockOption::Range { from_block, to_block } => {
+            let from = context.number_of(from_block.unwrap_or(BlockNumberOrTag::Latest));
+            let to = context.number_of(to_block.unwrap_or(BlockNumberOrTag::Latest));
+            if from > to && from_block.is_some() && to_block.is_some() {
+                return Err(RpcError::InvalidParams("invalid block range params".to_owned()));
+            }
+            let to = to.min(latest);
+            Ok((from <= to).then_some((from, to)))
+        }
+    }
+}
+
+/// `eth_getLogs`.
+pub(crate) fn query(context: &Context, filter: &Filter) -> RpcResult<Vec<Log>> {
+    check(filter)?;
+    let Some((from, to)) = range(context, filter)? else { return Ok(Vec::new()) };
+    if to.saturating_sub(from) >= MAX_LOG_BLOCKS {
+        return Err(RpcError::Limit(format!("query exceeds max block range {MAX_LOG_BLOCKS}")));
+    }
+    scan(context, filter, from, to, context.deadline())
+}
+
+/// The matching logs of `from..=to`, whatever range the filter itself names.
+pub(crate) fn scan(context: &Context, filter: &Filter, from: u64, to: u64, deadline: Instant) -> RpcResult<Vec<Log>> {
+    let mut found = Vec::new();
+    for number in from.max(context.backend.heads().earliest)..=to {
+        if Instant::now() > deadline {
+            return Err(RpcError::Timeout);
+        }
+        let Some(header) = context.backend.header(number)? else { continue };
+        if !filter.matches_bloom(header.logs_bloom) {
+            continue;
+        }
+        let (Some(block), Some(receipts)) = (context.backend.block(number)?, context.backend.receipts(number)?) else {
+            continue;
+        };
+        found.extend(convert::block_logs(&block, &receipts, |log| matches(filter, log)));
+        // One block may always be answered whole, so that a client can get past it.
+        if found.len() > MAX_LOGS && from != to {
+            return Err(RpcError::Limit(format!(
+                "query exceeds max results {MAX_LOGS}, retry with the range {from}-{}",
+                number.saturating_sub(1).max(from)
+            )));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a log has the filter's address and topics.
+pub(crate) fn matches(filter: &Filter, log: &alloy_primitives::Log) -> bool {
+    filter.matches_address(log.address) && filter.matches_topics(log.topics())
+}

@@ -1,0 +1,212 @@
+//! Around every call: metrics, time limit, batch limit, and the error texts clients know from geth.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jsonrpsee::{
+    core::{
+        middleware::{Batch, BatchEntry, Notification, RpcServiceT},
+        server::{BatchResponseBuilder, MethodResponse},
+    },
+    types::{ErrorObjectOwned, Id, Request},
+};
+use metrics::{Counter, Gauge, Histogram};
+
+use crate::{
+    config::MAX_BATCH_ITEMS,
+    error::{INVALID_REQUEST, METHOD_NOT_FOUND, TIMEOUT},
+};
+
+/// How a call came in; put into the request's extensions by the HTTP layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Http,
+    WebSocket,
+}
+
+/// Handles of one method, made once: making a handle takes a lock and hashes labels.
+struct MethodMetrics {
+    ok: Counter,
+    failed: Counter,
+    seconds: Histogram,
+}
+
+impl MethodMetrics {
+    fn new(method: &'static str) -> Self {
+        Self {
+            ok: metrics::counter!("horae_rpc_requests_total", "method" => method, "result" => "ok"),
+            failed: metrics::counter!("horae_rpc_requests_total", "method" => method, "result" => "error"),
+            seconds: metrics::histogram!("horae_rpc_request_seconds", "method" => method),
+        }
+    }
+}
+
+/// What all connections share.
+pub(crate) struct Shared {
+    methods: HashMap<&'static str, MethodMetrics>,
+    /// For names that do not exist, so that clients cannot create label values.
+    unknown: MethodMetrics,
+    in_flight: Gauge,
+    batches: Counter,
+    timeouts: Counter,
+    timeout: Duration,
+    max_response_bytes: usize,
+}
+
+impl Shared {
+    pub(crate) fn new(methods: impl Iterator<Item = &'static str>, timeout: Duration, max_response_bytes: u32) -> Self {
+        Self {
+            methods: methods.map(|name| (name, MethodMetrics::new(name))).collect(),
+            unknown: MethodMetrics::new("unknown"),
+            in_flight: metrics::gauge!("horae_rpc_in_flight"),
+            batches: metrics::counter!("horae_rpc_batches_total"),
+            timeouts: metrics::counter!("horae_rpc_timeouts_total"),
+            timeout,
+            max_response_bytes: usize::try_from(max_response_bytes).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Errors that jsonrpsee would word in its own way.
+    fn refuse(&self, request: &Request<'_>) -> Option<ErrorObjectOwned> {
+        /// Longest method name echoed back.
+        const MAX_ECHO: usize = 64;
+        let name = request.method_name();
+        if !self.methods.contains_key(name) {
+            let name: String = name.chars().take(MAX_ECHO).collect();
+            let text = format!("the method {name} does not exist/is not available");
+            return Some(ErrorObjectOwned::owned(METHOD_NOT_FOUND, text, None::<()>));
+        }
+        let http = request.extensions().get::<Transport>() == Some(&Transport::Http);
+        if http && matches!(name, "eth_subscribe" | "eth_unsubscribe") {
+            return Some(ErrorObjectOwned::owned(METHOD_NOT_FOUND, "notifications not supported", None::<()>));
+        }
+        None
+    }
+}
+
+/// Counts a call as running for as long as it lives, also when its caller goes away.
+struct InFlight<'a>(&'a Gauge);
+
+impl<'a> InFlight<'a> {
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+/// The service of one connection.
+#[derive(Clone)]
+pub(crate) struct Guarded<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> Guarded<S> {
+    pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
+    }
+}
+
+fn error(id: Id<'_>, code: i32, text: impl Into<String>) -> MethodResponse {
+    MethodResponse::error(id, ErrorObjectOwned::owned(code, text, None::<()>))
+}
+
+/// One call within a time limit.
+async fn run<S>(inner: &S, shared: &Shared, request: Request<'_>, limit: Duration) -> MethodResponse
+where
+    S: RpcServiceT<MethodResponse = MethodResponse> + Send + Sync,
+{
+    let started = Instant::now();
+    let _running = InFlight::new(&shared.in_flight);
+    let metrics = shared.methods.get(request.method_name()).unwrap_or(&shared.unknown);
+    let response = if let Some(refusal) = shared.refuse(&request) {
+        MethodResponse::error(request.id, refusal)
+    } else {
+        let id = request.id.clone().into_owned();
+        match tokio::time::timeout(limit, inner.call(request)).await {
+            Ok(response) => response,
+            Err(_) => {
+                shared.timeouts.increment(1);
+                error(id, TIMEOUT, "request timed out")
+            }
+        }
+    };
+    metrics.seconds.record(started.elapsed());
+    if response.is_success() { metrics.ok.increment(1) } else { metrics.failed.increment(1) }
+    response
+}
+
+impl<S> RpcServiceT for Guarded<S>
+where
+    S: RpcServiceT<
+            MethodResponse = MethodResponse,
+            NotificationResponse = MethodResponse,
+            BatchResponse = MethodResponse,
+        > + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    type MethodResponse = MethodResponse;
+    type NotificationResponse = MethodResponse;
+    type BatchResponse = MethodResponse;
+
+    fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let Self { inner, shared } = self.clone();
+        async move { run(&inner, &shared, request, shared.timeout).await }
+    }
+
+    fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let Self { inner, shared } = self.clone();
+        async move {
+            shared.batches.increment(1);
+            if batch.is_empty() {
+                return error(Id::Null, INVALID_REQUEST, "empty batch");
+            }
+            if batch.len() > MAX_BATCH_ITEMS {
+                return error(Id::Null, INVALID_REQUEST, format!("batch too large (limit {MAX_BATCH_ITEMS})"));
+            }
+            let started = Instant::now();
+            let mut answers = BatchResponseBuilder::new_with_limit(shared.max_response_bytes);
+            let mut notified = false;
+            for entry in batch {
+                let answer = match entry {
+                    // The whole batch has one time limit; what is left of it when a call begins is that call's.
+                    Ok(BatchEntry::Call(request)) => {
+                        let left = shared.timeout.saturating_sub(started.elapsed());
+                        run(&inner, &shared, request, left).await
+                    }
+                    Ok(BatchEntry::Notification(notification)) => {
+                        notified = true;
+                        inner.notification(notification).await;
+                        continue;
+                    }
+                    Err(malformed) => {
+                        let (refusal, id) = malformed.into_parts();
+                        MethodResponse::error(id, refusal)
+                    }
+                };
+                if let Err(too_large) = answers.append(answer) {
+                    return too_large;
+                }
+            }
+            if answers.is_empty() && notified {
+                return MethodResponse::notification();
+            }
+            MethodResponse::from_batch(answers.finish())
+        }
+    }
+
+    fn notification<'a>(&self, notification: Notification<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        self.inner.notification(notification)
+    }
+}

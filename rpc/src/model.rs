@@ -1,0 +1,217 @@
+//! Values that pass through the [`Backend`](crate::Backend) port.
+
+use std::{sync::Arc, time::Instant};
+
+use alloy_consensus::{Header, Sealed, transaction::Recovered};
+use alloy_eips::BlockNumHash;
+use alloy_primitives::{Address, B256};
+use alloy_rpc_types_eth::{BlockOverrides, TransactionRequest, state::StateOverride};
+use op_alloy_consensus::{OpReceipt, OpTxEnvelope};
+use op_alloy_rpc_types::L1BlockInfo;
+use protocol::{BatchCertificate, BatchHeader, RecoveredTx, SequencerSet};
+
+/// A header together with its hash.
+pub type SealedHeader = Sealed<Header>;
+/// A transaction together with its recovered sender.
+pub type RecoveredTransaction = Recovered<OpTxEnvelope>;
+
+/// Constants of a running node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeIdentity {
+    /// As `web3_clientVersion` answers, e.g. `horae/v0.1.0-abcdef12/linux-x86_64/rust1.95`.
+    pub client_version: String,
+    /// The least priority fee the pool admits, in wei; the floor of every fee suggestion.
+    pub min_priority_fee: u128,
+    /// Signer of this node; `None` on a follower.
+    pub signer: Option<Address>,
+}
+
+/// The four heads of the node at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heads {
+    /// Height of the lowest block that is kept.
+    pub earliest: u64,
+    /// Committed by certificate.
+    pub latest: BlockNumHash,
+    /// Its batch is on L1.
+    pub safe: BlockNumHash,
+    /// That L1 block is final.
+    pub finalized: BlockNumHash,
+}
+
+/// A decided block.
+#[derive(Debug, Clone)]
+pub struct BlockRecord {
+    /// Header and hash.
+    pub header: SealedHeader,
+    /// Transactions in order, with senders.
+    pub transactions: Vec<RecoveredTransaction>,
+}
+
+/// What execution recorded about one transaction.
+#[derive(Debug, Clone)]
+pub struct ReceiptRecord {
+    /// The consensus receipt: type, status, cumulative gas, logs, deposit nonce.
+    pub receipt: OpReceipt,
+    /// The L1 data fee and its inputs; all `None` for deposits.
+    pub l1: L1BlockInfo,
+}
+
+/// A transaction's place in the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransactionPosition {
+    /// Height of its block.
+    pub number: u64,
+    /// Index in the block.
+    pub index: u64,
+}
+
+/// A call, estimate or access-list request, with every default resolved but those of the transaction itself.
+#[derive(Debug, Clone)]
+pub struct CallRequest {
+    /// The transaction as the client wrote it.
+    pub transaction: TransactionRequest,
+    /// The height whose state is used.
+    pub at: u64,
+    /// Replacements of account state, if any.
+    pub state_overrides: Option<StateOverride>,
+    /// Replacements in the block environment, if any.
+    pub block_overrides: Option<Box<BlockOverrides>>,
+    /// The moment at which execution must stop with [`CallError::Timeout`](crate::CallError::Timeout).
+    pub deadline: Instant,
+}
+
+/// Progress of a node that is catching up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SyncProgress {
+    /// Height at which catching up began.
+    pub starting: u64,
+    /// Height reached.
+    pub current: u64,
+    /// Best height known.
+    pub highest: u64,
+}
+
+/// Pool sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PoolStatus {
+    /// Executable now.
+    pub pending: u64,
+    /// Waiting for a nonce gap or for a lower base fee.
+    pub queued: u64,
+}
+
+/// A pooled transaction, shared with the pool.
+pub type PooledTransaction = Arc<RecoveredTx>;
+
+/// Transactions of the pool.
+#[derive(Debug, Clone, Default)]
+pub struct PoolContent {
+    /// Executable now.
+    pub pending: Vec<PooledTransaction>,
+    /// Waiting.
+    pub queued: Vec<PooledTransaction>,
+}
+
+/// What decides who votes and who leads in an epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EpochRecord {
+    /// Members and weights.
+    pub set: SequencerSet,
+    /// Seed of the schedule.
+    pub seed: B256,
+}
+
+/// How far a batch has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BatchStatus {
+    /// Signed, not yet seen on L1.
+    Signed,
+    /// In an L1 block.
+    Safe,
+    /// In a final L1 block.
+    Finalized,
+}
+
+/// The L1 transaction that carried a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchInclusion {
+    /// L1 transaction.
+    pub transaction: B256,
+    /// L1 block.
+    pub block: BlockNumHash,
+    /// Whether the data are in blobs (else in call data).
+    pub blobs: bool,
+}
+
+/// A batch as this node knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchRecord {
+    /// What was signed.
+    pub header: BatchHeader,
+    /// Who signed it, once that is known.
+    pub certificate: Option<BatchCertificate>,
+    /// Where it is on L1, once it is there.
+    pub inclusion: Option<BatchInclusion>,
+    /// How far it has come.
+    pub status: BatchStatus,
+}
+
+/// The node's view of L1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct L1Heads {
+    /// Newest L1 block seen.
+    pub head: L1BlockRef,
+    /// Newest safe L1 block.
+    pub safe: L1BlockRef,
+    /// Newest final L1 block.
+    pub finalized: L1BlockRef,
+    /// The L1 block up to which batches have been read.
+    pub derived: L1BlockRef,
+}
+
+/// An L1 block by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct L1BlockRef {
+    /// Number.
+    pub number: u64,
+    /// Hash.
+    pub hash: B256,
+    /// Hash of its parent.
+    pub parent_hash: B256,
+    /// Timestamp in seconds.
+    pub timestamp: u64,
+}
+
+/// A decided block with its receipts.
+#[derive(Debug, Clone)]
+pub struct NewHead {
+    /// The block.
+    pub block: Arc<BlockRecord>,
+    /// Its receipts.
+    pub receipts: Arc<Vec<ReceiptRecord>>,
+}
+
+/// What happens on the chain, as subscribers and filters see it.
+#[derive(Debug, Clone)]
+pub enum ChainEvent {
+    /// `latest` moved by one block. Sent after the block can be read back, in order of height.
+    Head(NewHead),
+    /// A transaction became executable in the pool.
+    Pending(PooledTransaction),
+    /// The node started (`Some`) or stopped (`None`) catching up.
+    Sync(Option<SyncProgress>),
+}
+
+impl BlockRecord {
+    /// Height of the block.
+    pub fn number(&self) -> u64 {
+        self.header.number
+    }
+
+    /// Hash of the block.
+    pub fn hash(&self) -> B256 {
+        self.header.seal()
+    }
+}
