@@ -60,15 +60,10 @@ pub fn decode_deposit(topics: &[B256], data: &[u8], l1_block: B256, log_index: u
     })
 }
 
-/// The identity of a user deposit: where on L1 it was made.
+/// The identity of a user deposit, `keccak256(0 ++ keccak256(l1Block ++ uint256(logIndex)))`: where on L1 it was made.
 pub fn deposit_source_hash(l1_block: B256, log_index: u64) -> B256 {
-    source_hash(USER_DOMAIN, l1_block, log_index)
-}
-
-/// `keccak256(domain ++ keccak256(l1Block ++ uint256(number)))`.
-pub(crate) fn source_hash(domain: B256, l1_block: B256, number: u64) -> B256 {
-    let inner = keccak256([l1_block, B256::from(U256::from(number))].concat());
-    keccak256([domain, inner].concat())
+    let place = keccak256([l1_block, B256::from(U256::from(log_index))].concat());
+    keccak256([USER_DOMAIN, place].concat())
 }
 
 fn address(topic: &B256) -> Option<Address> {

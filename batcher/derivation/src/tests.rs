@@ -3,8 +3,10 @@ use alloy_eips::eip2718::Encodable2718;
 use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_eips::eip7702::{Authorization, SignedAuthorization};
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex, keccak256};
-use op_alloy_consensus::{DepositSourceDomain, L1InfoDepositSource, UserDepositSource};
+use op_alloy_consensus::{DepositSourceDomain, TxDeposit, UserDepositSource};
 use proptest::prelude::*;
+use protocol::genesis::Params;
+use protocol::{Height, L1Origin};
 
 use crate::*;
 
@@ -265,24 +267,43 @@ fn deposit_refuses_what_the_queue_never_emits() {
     check(&good, &data[..64], DepositError::Data);
 }
 
-#[test]
-fn attributes_have_the_jovian_layout() {
-    let attributes = L1Attributes {
-        number: 1, timestamp: 2, hash: B256::repeat_byte(3), base_fee: 4, blob_base_fee: 5, sequence_number: 6,
-        base_fee_scalar: 7, blob_base_fee_scalar: 8, operator_fee_scalar: 9, operator_fee_constant: 10,
-        da_footprint_gas_scalar: 11,
-    };
-    let deposit = attributes.to_deposit();
-    assert_eq!(deposit.input.len(), 178);
-    assert_eq!(deposit.input[..4], keccak256("setL1BlockValuesJovian()")[..4]);
-    let expected = DepositSourceDomain::L1Info(L1InfoDepositSource::new(B256::repeat_byte(3), 6)).source_hash();
-    assert_eq!(deposit.source_hash, expected);
+struct Chain(u64);
+
+impl FinalL1 for Chain {
+    fn origin(&self, number: u64) -> Option<L1Origin> {
+        (number <= self.0).then(|| L1Origin { number, ..Default::default() })
+    }
+    fn deposits(&self, number: u64) -> Option<Vec<TxDeposit>> {
+        (number <= self.0).then(|| vec![TxDeposit { mint: number.into(), ..Default::default() }])
+    }
 }
 
 #[test]
-fn roots_concatenate() {
-    let hashes = [B256::repeat_byte(1), B256::repeat_byte(2)];
-    assert_eq!(blocks_root(hashes), keccak256(hashes.concat()));
-    assert_eq!(blob_data_hash([]), keccak256([]));
-    assert_eq!(calldata_data_hash(&[1]), keccak256([1]));
+fn derive_collects_deposits_between_origins() {
+    let params = Params { max_origin_advance: 2, ..Params::default() };
+    let mut tip = DerivationTip::genesis(1, 10);
+    let block = |timestamp_ms, l1_origin| BatchBlock { timestamp_ms, l1_origin, ..Default::default() };
+    // (timestamp, origin) → (sequence number, mints of the deposits)
+    let steps = [((1_000, 10), (1, vec![])), ((1_500, 12), (0, vec![11, 12])), ((1_500, 12), (1, vec![]))];
+    for (at, ((time, origin), expected)) in (1..).zip(steps) {
+        let derived = tip.derive(block(time, origin), &params, &Chain(12)).unwrap();
+        let mints = derived.attributes.deposits.iter().map(|deposit| deposit.mint).collect::<Vec<_>>();
+        assert_eq!((derived.attributes.sequence_number, mints), expected);
+        assert_eq!(derived.height, Height(at));
+    }
+    let before = tip;
+    let mut check = |time, origin, expected| {
+        assert_eq!(tip.derive(block(time, origin), &params, &Chain(12)), Err(expected));
+        assert_eq!(tip, before);
+    };
+    check(1_499, 12, DeriveError::Timestamp(Height(4)));
+    check(1_500, 11, DeriveError::Origin(11, 12));
+    check(1_500, 15, DeriveError::Origin(15, 12));
+    check(1_500, 13, DeriveError::MissingL1(13));
+}
+
+#[test]
+fn batch_block_leaves_deposits_out() {
+    let block = batch_block(1, Address::ZERO, 2, [&[0x7e, 1][..], &[0x7e, 2], &[0x02, 3]].map(Bytes::from_static));
+    assert_eq!(block.transactions, [Bytes::from_static(&[2, 3])]);
 }

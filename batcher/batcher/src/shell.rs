@@ -1,0 +1,478 @@
+//! The batcher's task: one loop that owns all state and performs what the pure parts decide.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use alloy_primitives::{Address, B256};
+use derivation::BatchBlock;
+use k256::ecdsa::SigningKey;
+use protocol::genesis::Params;
+use protocol::{BatchHeader, CompactSignature, Domain, Height, SequencerSet, block, signing::address_of};
+use tokio::sync::{mpsc, watch};
+
+use crate::gatherer::proposer_of;
+use crate::ports::{BatchL1, BatchNetwork, ChainError, ChainReader, Incoming, L1BatchEvent, SubmitError, Verdict};
+use crate::state::{Deferred, Gap, L1Batches, LastProposal};
+use crate::{
+    BatchMessage, BatchProposal, BatchSignature, BatchSignerRecord, BuildError, CertifiedBatch, DataAvailability, Gatherer,
+    Mismatch, Outbox, ParentBatch, PolicyParams, RecordError, SignatureVerdict, Situation, build_batch, check_proposal,
+    proposes_at, rank_of,
+};
+
+/// Time between looks at what is due.
+const TICK: Duration = Duration::from_millis(200);
+/// Time after which a proposer sends an incomplete proposal again.
+const REBROADCAST_MS: u64 = 2_000;
+
+/// Changes the blocks of a proposal before its data is committed to: the seam of the devnet's faulty leader.
+pub type AlterProposal = fn(&mut Vec<BatchBlock>);
+
+/// How this node batches.
+#[derive(Clone, Debug)]
+pub struct BatcherConfig {
+    /// Protocol parameters.
+    pub params: Params,
+    /// Signing domain of the network.
+    pub domain: Domain,
+    /// Where data goes.
+    pub da: DataAvailability,
+    /// Time until the next in rotation may propose.
+    pub post_timeout_ms: u64,
+    /// Folder for the signer record and the outbox.
+    pub folder: PathBuf,
+    /// Newest final batch the node knows; the default before the first.
+    pub parent: ParentBatch,
+    /// Only in the devnet's faulty binary.
+    pub alter_proposal: Option<AlterProposal>,
+}
+
+/// The rest of the node.
+pub struct BatcherPorts {
+    /// Decided chain.
+    pub chain: Arc<dyn ChainReader>,
+    /// Other sequencers.
+    pub network: Arc<dyn BatchNetwork>,
+    /// Way to L1; `None` on a node that signs but does not pay for posting.
+    pub l1: Option<Arc<dyn BatchL1>>,
+    /// Messages of other sequencers.
+    pub incoming: mpsc::Receiver<Incoming>,
+    /// Batches on L1.
+    pub l1_events: mpsc::Receiver<L1BatchEvent>,
+    /// Newest decided height.
+    pub head: watch::Receiver<Height>,
+}
+
+/// What the batcher is doing, for RPC and the devnet's view.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BatcherStatus {
+    /// Newest batch on the latest L1 chain.
+    pub tip: ParentBatch,
+    /// Proposals refused because they differ from our chain.
+    pub refused_proposals: u64,
+    /// Why the newest of them was refused.
+    pub last_refusal: Option<String>,
+    /// What L1 said to the newest batch it refused.
+    pub last_l1_refusal: Option<String>,
+}
+
+/// Why the batcher ends; the node then ends too.
+#[derive(Debug, thiserror::Error)]
+pub enum BatcherError {
+    /// Events of L1 were lost.
+    #[error(transparent)]
+    Gap(#[from] Gap),
+    /// The signer record failed or found a conflict.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The outbox failed.
+    #[error("outbox: {0}")]
+    Outbox(#[from] std::io::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The key failed.
+    #[error(transparent)]
+    Sign(#[from] protocol::signing::SignError),
+    /// A blocking task stopped.
+    #[error("a batch computation stopped unexpectedly")]
+    Worker,
+    /// A port closed while the node runs.
+    #[error("{0} closed")]
+    Closed(&'static str),
+}
+
+/// Posting under way or failed, reported back to the loop.
+type Posted = (BatchHeader, Result<(), SubmitError>);
+
+/// The batcher of one sequencer.
+pub struct Batcher {
+    config: BatcherConfig,
+    key: SigningKey,
+    me: Address,
+    chain: Arc<dyn ChainReader>,
+    network: Arc<dyn BatchNetwork>,
+    l1: Option<Arc<dyn BatchL1>>,
+    batches: L1Batches,
+    gatherer: Gatherer,
+    record: BatchSignerRecord,
+    outbox: Outbox,
+    deferred: Deferred,
+    last_proposal: LastProposal,
+    /// Hashes of batches this node proposed: it posts them without waiting for its turn.
+    mine: HashSet<B256>,
+    /// Own proposal that lacks signatures, and when it was sent.
+    open: Option<(BatchProposal, u64)>,
+    posting: bool,
+    retry_post_ms: u64,
+    waiting_bytes: WaitingBytes,
+    status: watch::Sender<BatcherStatus>,
+    posted: mpsc::Sender<Posted>,
+}
+
+/// Transaction bytes above a height, counted once.
+#[derive(Clone, Copy, Debug, Default)]
+struct WaitingBytes {
+    above: u64,
+    through: u64,
+    bytes: usize,
+}
+
+impl Batcher {
+    /// Opens the durable parts and runs until a port closes or fails.
+    ///
+    /// # Errors
+    /// See [`BatcherError`].
+    pub async fn run(
+        config: BatcherConfig,
+        key: SigningKey,
+        ports: BatcherPorts,
+        status: watch::Sender<BatcherStatus>,
+    ) -> Result<(), BatcherError> {
+        let outbox = Outbox::open(config.folder.join("outbox"))?;
+        let record = BatchSignerRecord::open(config.folder.join("signed-batches"))?;
+        let BatcherPorts { chain, network, l1, mut incoming, mut l1_events, mut head } = ports;
+        let (posted, mut posts) = mpsc::channel(1);
+        let mut batcher = Self {
+            me: address_of(&key),
+            key,
+            chain,
+            network,
+            l1,
+            batches: L1Batches::new(config.parent),
+            gatherer: Gatherer::new(config.domain.clone()),
+            record,
+            outbox,
+            deferred: Deferred::default(),
+            last_proposal: LastProposal::default(),
+            mine: HashSet::new(),
+            open: None,
+            posting: false,
+            retry_post_ms: 0,
+            waiting_bytes: WaitingBytes::default(),
+            status,
+            posted,
+            config,
+        };
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => batcher.on_tick(now_ms()).await?,
+                Some((header, result)) = posts.recv() => batcher.on_posted(&header, result)?,
+                event = l1_events.recv() => {
+                    batcher.on_l1(&event.ok_or(BatcherError::Closed("L1 events"))?).await?;
+                }
+                message = incoming.recv() => {
+                    batcher.on_message(message.ok_or(BatcherError::Closed("network"))?).await?;
+                }
+                changed = head.changed() => {
+                    changed.map_err(|_| BatcherError::Closed("chain head"))?;
+                    batcher.retry_deferred().await?;
+                }
+            }
+        }
+    }
+
+    async fn on_tick(&mut self, now: u64) -> Result<(), BatcherError> {
+        self.rebroadcast(now);
+        if self.posting {
+            return Ok(());
+        }
+        let leaders = self.chain.next_leaders()?;
+        let Some(rank) = rank_of(&leaders, self.me) else {
+            return Ok(());
+        };
+        let tip = self.batches.tip();
+        let index = tip.index.saturating_add(1);
+        let proposed_ms = self.last_proposal.time_of(index);
+        let policy = PolicyParams {
+            interval_ms: self.config.params.batch_interval_ms,
+            post_timeout_ms: self.config.post_timeout_ms,
+        };
+        let Some((oldest_ms, complete)) = self.waiting(&tip)? else {
+            return Ok(());
+        };
+        if let Some(batch) = self.outbox.following(&tip) {
+            // Certified already. Its author posts; the others give the author, and each other, their time.
+            let mine = self.mine.contains(&batch.header.hash());
+            let due = proposes_at(&policy, &Situation { oldest_ms, complete: true, proposed_ms }, rank);
+            if now >= self.retry_post_ms && (mine || now >= due) {
+                let batch = batch.clone();
+                self.post(batch, now);
+            }
+            return Ok(());
+        }
+        if now >= proposes_at(&policy, &Situation { oldest_ms, complete, proposed_ms }, rank) {
+            self.propose(tip, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Timestamp of the oldest waiting block, and whether waiting longer gains nothing. `None` when no block waits.
+    fn waiting(&mut self, tip: &ParentBatch) -> Result<Option<(u64, bool)>, BatcherError> {
+        let first = Height(tip.last_height).next();
+        let head = self.chain.head()?;
+        if head < first {
+            return Ok(None);
+        }
+        let Some(oldest) = self.chain.block(first)? else {
+            return Ok(None);
+        };
+        let params = &self.config.params;
+        let last = params.last_height(params.epoch_of(first)).min(head);
+        if self.waiting_bytes.above != tip.last_height {
+            self.waiting_bytes = WaitingBytes { above: tip.last_height, through: tip.last_height, bytes: 0 };
+        }
+        while self.waiting_bytes.through < last.0 {
+            let height = Height(self.waiting_bytes.through).next();
+            let Some(block) = self.chain.block(height)? else { break };
+            let bytes: usize = block.transactions.iter().map(|tx| tx.len()).sum();
+            self.waiting_bytes.bytes = self.waiting_bytes.bytes.saturating_add(bytes);
+            self.waiting_bytes.through = height.0;
+        }
+        let epoch_over = head >= params.last_height(params.epoch_of(first));
+        let full = self.waiting_bytes.bytes >= self.config.da.capacity();
+        Ok(Some((block::timestamp_ms(&oldest.header), epoch_over || full)))
+    }
+
+    async fn propose(&mut self, tip: ParentBatch, now: u64) -> Result<(), BatcherError> {
+        let (chain, params) = (self.chain.clone(), self.config.params.clone());
+        let (da, alter) = (self.config.da, self.config.alter_proposal);
+        let built = blocking(move || build_batch(chain.as_ref(), &params, &tip, da, alter)).await?;
+        let plan = match built {
+            Ok(plan) => plan,
+            Err(BuildError::Nothing) => return Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, "no batch built");
+                // Not at once again: the cause does not pass in a tick.
+                self.last_proposal.saw(tip.index.saturating_add(1), now);
+                return Ok(());
+            }
+        };
+        let epoch = self.config.params.epoch_of(Height(plan.header.firstHeight));
+        let Some(set) = self.chain.set_of(epoch)?.filter(|set| set.index_of(self.me).is_some()) else {
+            return Ok(());
+        };
+        self.record.promise(&plan.header, &plan.hashes)?;
+        let batch = plan.header.hash();
+        let signature = CompactSignature::sign(&self.key, &self.config.domain.digest(&plan.header))?;
+        tracing::info!(
+            batch = plan.header.index, first = plan.header.firstHeight, last = plan.header.lastHeight,
+            bytes = plan.channel.len(), "batch proposed"
+        );
+        self.last_proposal.saw(plan.header.index, now);
+        self.mine.insert(batch);
+        let proposal = BatchProposal { header: plan.header, da, channel: plan.channel, signature };
+        self.network.broadcast(BatchMessage::Proposal(proposal.clone()).encode(now));
+        self.gatherer.open(proposal.header.clone(), da, proposal.channel.clone(), set);
+        self.open = Some((proposal, now));
+        self.count(&BatchSignature { batch, signer: self.me, signature })?;
+        if alter.is_some() && let Some(partial) = self.gatherer.partial(batch) {
+            // The faulty leader tries its luck on L1 with its own signature.
+            self.post(partial, now);
+        }
+        Ok(())
+    }
+
+    fn rebroadcast(&mut self, now: u64) {
+        let tip = self.batches.tip().index;
+        match &mut self.open {
+            Some((proposal, _)) if proposal.header.index <= tip => self.open = None,
+            Some((proposal, sent)) if now.saturating_sub(*sent) >= REBROADCAST_MS => {
+                *sent = now;
+                self.network.broadcast(BatchMessage::Proposal(proposal.clone()).encode(now));
+            }
+            _ => {}
+        }
+    }
+
+    async fn on_message(&mut self, Incoming { from, bytes }: Incoming) -> Result<(), BatcherError> {
+        let verdict = match BatchMessage::decode(&bytes) {
+            Ok(BatchMessage::Proposal(proposal)) => self.on_proposal(proposal).await?,
+            Ok(BatchMessage::Signature(signature)) => self.count(&signature)?,
+            Err(_) => Verdict::Bad,
+        };
+        self.network.report(from, verdict);
+        Ok(())
+    }
+
+    async fn on_proposal(&mut self, proposal: BatchProposal) -> Result<Verdict, BatcherError> {
+        let epoch = self.config.params.epoch_of(Height(proposal.header.firstHeight));
+        let Some(set) = self.chain.set_of(epoch)? else {
+            return Ok(Verdict::Ignored);
+        };
+        let Some(proposer) = proposer_of(&self.config.domain, &proposal.header, &proposal.signature, &set) else {
+            return Ok(Verdict::Bad);
+        };
+        let tip = self.batches.tip();
+        if proposal.header.index <= tip.index {
+            return Ok(Verdict::Ignored);
+        }
+        let batch = proposal.header.hash();
+        let theirs = BatchSignature { batch, signer: proposer, signature: proposal.signature };
+        if self.gatherer.knows(batch) {
+            self.count(&theirs)?;
+            self.sign(&proposal.header, batch)?;
+            return Ok(Verdict::Ignored);
+        }
+        let (chain, params) = (self.chain.clone(), self.config.params.clone());
+        let (header, channel, da) = (proposal.header.clone(), proposal.channel.clone(), proposal.da);
+        let checked = blocking(move || check_proposal(&header, da, &channel, &tip, &params, chain.as_ref())).await?;
+        let hashes = match checked {
+            Ok(hashes) => hashes,
+            Err(error) if error.is_temporary() => {
+                tracing::debug!(batch = proposal.header.index, %proposer, %error, "batch proposal put aside");
+                self.deferred.put(proposal);
+                return Ok(Verdict::Ignored);
+            }
+            Err(error) => {
+                self.refuse(&proposal.header, proposer, &error);
+                return Ok(Verdict::Bad);
+            }
+        };
+        self.last_proposal.saw(proposal.header.index, now_ms());
+        let header = proposal.header;
+        let complete = self.gatherer.open(header.clone(), da, proposal.channel, set.clone());
+        complete.map_or(Ok(()), |batch| self.keep(*batch))?;
+        self.count(&theirs)?;
+        if set.index_of(self.me).is_some() {
+            self.record.promise(&header, &hashes)?;
+            self.sign(&header, batch)?;
+        }
+        Ok(Verdict::Good)
+    }
+
+    fn refuse(&mut self, header: &BatchHeader, proposer: Address, error: &Mismatch) {
+        tracing::warn!(batch = header.index, %proposer, %error, "batch proposal refused");
+        metrics::counter!("batch_proposals_refused_total").increment(1);
+        self.status.send_modify(|status| {
+            status.refused_proposals = status.refused_proposals.saturating_add(1);
+            status.last_refusal = Some(format!("{proposer}: {error}"));
+        });
+    }
+
+    /// Signs a header that is checked and promised, counts and sends the signature.
+    fn sign(&mut self, header: &BatchHeader, batch: B256) -> Result<(), BatcherError> {
+        let set = self.chain.set_of(self.config.params.epoch_of(Height(header.firstHeight)))?;
+        if !set.as_ref().is_some_and(|set: &SequencerSet| set.index_of(self.me).is_some()) {
+            return Ok(());
+        }
+        let signature = CompactSignature::sign(&self.key, &self.config.domain.digest(header))?;
+        let message = BatchSignature { batch, signer: self.me, signature };
+        self.network.broadcast(BatchMessage::Signature(message).encode(now_ms()));
+        self.count(&message)?;
+        Ok(())
+    }
+
+    fn count(&mut self, message: &BatchSignature) -> Result<Verdict, BatcherError> {
+        Ok(match self.gatherer.add(message) {
+            SignatureVerdict::Complete(batch) => {
+                self.keep(*batch)?;
+                Verdict::Good
+            }
+            SignatureVerdict::Counted(_) => Verdict::Good,
+            SignatureVerdict::Known | SignatureVerdict::Early => Verdict::Ignored,
+            SignatureVerdict::Stranger | SignatureVerdict::Invalid => Verdict::Bad,
+        })
+    }
+
+    /// A certificate is complete: durable first, posted by the next tick.
+    fn keep(&mut self, batch: CertifiedBatch) -> Result<(), BatcherError> {
+        tracing::info!(batch = batch.header.index, signers = batch.certificate.bitmap.count_ones(), "batch certified");
+        self.open = self.open.take().filter(|(proposal, _)| proposal.header != batch.header);
+        self.outbox.put(batch)?;
+        Ok(())
+    }
+
+    fn post(&mut self, batch: CertifiedBatch, now: u64) {
+        let Some(l1) = self.l1.clone() else { return };
+        self.posting = true;
+        self.last_proposal.saw(batch.header.index, now);
+        let posted = self.posted.clone();
+        tokio::spawn(async move {
+            let result = l1.submit(&batch).await;
+            // The loop may have ended meanwhile.
+            let _ = posted.send((batch.header, result)).await;
+        });
+    }
+
+    fn on_posted(&mut self, header: &BatchHeader, result: Result<(), SubmitError>) -> Result<(), BatcherError> {
+        self.posting = false;
+        // Even after success: the watcher needs a moment to see the batch, and posting again meanwhile would only fail.
+        self.retry_post_ms = now_ms().saturating_add(self.config.post_timeout_ms);
+        match result {
+            Ok(()) => metrics::counter!("batches_posted_total").increment(1),
+            Err(SubmitError::Temporary(error)) => tracing::warn!(batch = header.index, error, "batch will be posted again"),
+            Err(SubmitError::Refused(error)) => {
+                tracing::warn!(batch = header.index, error, "L1 refuses the batch");
+                self.status.send_modify(|status| status.last_l1_refusal = Some(error));
+                self.outbox.forget(header)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn on_l1(&mut self, event: &L1BatchEvent) -> Result<(), BatcherError> {
+        match event {
+            L1BatchEvent::Included(header) => {
+                self.batches.included(header)?;
+                self.gatherer.close_through(self.batches.tip().index);
+                tracing::info!(batch = header.index, last = header.lastHeight, "batch on L1");
+            }
+            L1BatchEvent::Dropped(header) => {
+                self.batches.dropped(header);
+                // The same batch is posted at once, by whoever posted it.
+                self.retry_post_ms = 0;
+                tracing::warn!(batch = header.index, "batch dropped by an L1 reorg");
+            }
+            L1BatchEvent::Final(header) => {
+                self.batches.finalized(header);
+                self.outbox.forget_through(header.index)?;
+                self.record.forget_through(Height(header.lastHeight))?;
+                self.mine.remove(&header.hash());
+            }
+        }
+        let tip = self.batches.tip();
+        metrics::gauge!("batch_tip").set(tip.index as f64);
+        self.status.send_modify(|status| status.tip = tip);
+        self.retry_deferred().await
+    }
+
+    async fn retry_deferred(&mut self) -> Result<(), BatcherError> {
+        for proposal in self.deferred.take(&self.batches.tip()) {
+            self.on_proposal(proposal).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, BatcherError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| BatcherError::Worker)
+}
+
+fn now_ms() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}

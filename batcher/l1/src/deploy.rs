@@ -1,0 +1,1 @@
+//! Deployment of the contracts on a development L1.

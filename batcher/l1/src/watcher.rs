@@ -1,0 +1,231 @@
+//! Follows L1: polls the heads, finds reorgs by parent hash, publishes heads and events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy_primitives::B256;
+use tokio::sync::{mpsc, watch};
+
+use crate::window::{Relation, Window};
+use crate::{FinalBlock, FinalBlocks, L1Client, L1Error, L1Header, L1Reader, Severity, SubmittedBatch, Tag};
+
+/// Blocks taken from one look at the head. A head further away is approached in steps.
+const MAX_BRANCH: u64 = 64;
+/// Events waiting for the node; when it is slower than L1, the watcher waits.
+const EVENT_QUEUE: usize = 256;
+
+/// An L1 block by number and hash.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct L1Position {
+    /// Block number.
+    pub number: u64,
+    /// Block hash.
+    pub hash: B256,
+}
+
+/// The heads of L1 as this node has processed them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct L1View {
+    /// Newest block whose batches have been reported.
+    pub latest: L1Position,
+    /// L1's own `safe` block.
+    pub safe: L1Position,
+    /// Newest block reported by [`L1Event::Final`].
+    pub finalized: L1Position,
+    /// Timestamp of the latest block, in seconds.
+    pub timestamp: u64,
+}
+
+/// What happened on L1, in the order of its blocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum L1Event {
+    /// A batch is in a block of the latest chain.
+    BatchIncluded(SubmittedBatch),
+    /// A reorg removed a batch that was reported.
+    BatchDropped(SubmittedBatch),
+    /// The next final block. Numbers have no gap.
+    Final(Arc<FinalBlock>),
+}
+
+/// What to watch.
+#[derive(Clone, Debug)]
+pub struct WatchConfig {
+    /// First block to report as final.
+    pub start: u64,
+    /// Hash of the block before it, if the node has seen it: L1 must still have it.
+    pub parent: Option<B256>,
+    /// Time between looks at the head.
+    pub poll_interval: Duration,
+}
+
+/// The task that follows L1.
+#[derive(Debug)]
+pub struct L1Watcher {
+    reader: L1Reader,
+    config: WatchConfig,
+    finals: FinalBlocks,
+    view: watch::Sender<Option<L1View>>,
+    events: mpsc::Sender<L1Event>,
+}
+
+impl L1Watcher {
+    /// A watcher, what it publishes (`None` before the first look), and its events.
+    pub fn new(
+        reader: L1Reader,
+        config: WatchConfig,
+        finals: FinalBlocks,
+    ) -> (Self, watch::Receiver<Option<L1View>>, mpsc::Receiver<L1Event>) {
+        let (view, views) = watch::channel(None);
+        let (events, receiver) = mpsc::channel(EVENT_QUEUE);
+        (Self { reader, config, finals, view, events }, views, receiver)
+    }
+
+    /// Follows L1 until the node drops the event queue (`Ok`) or L1 contradicts what was final (`Err`). An L1 that does
+    /// not answer is waited for.
+    pub async fn run(self) -> Result<(), L1Error> {
+        let mut interval = tokio::time::interval(self.config.poll_interval);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut window = None;
+        loop {
+            tokio::select! {
+                () = self.events.closed() => return Ok(()),
+                _ = interval.tick() => {}
+            }
+            match self.poll(&mut window).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) if error.severity() == Severity::Halt => return Err(error),
+                Err(error) => tracing::warn!(%error, "L1 not followed for now"),
+            }
+        }
+    }
+
+    const fn client(&self) -> &L1Client {
+        self.reader.client()
+    }
+
+    /// One look at L1. `false` when nobody listens any more.
+    async fn poll(&self, window: &mut Option<Window>) -> Result<bool, L1Error> {
+        let window = match window {
+            Some(window) => window,
+            None => {
+                let Some(caught_up) = self.catch_up().await? else {
+                    return Ok(false);
+                };
+                window.insert(caught_up)
+            }
+        };
+        let head = self.client().header_at_tag(Tag::Latest).await?;
+        let known = self.view.borrow().is_some_and(|view| view.latest.hash == head.origin.hash);
+        if known {
+            // Tags move with the head only.
+            return Ok(true);
+        }
+        if !self.follow(window, head).await? {
+            return Ok(false);
+        }
+        let safe = self.client().header_at_tag(Tag::Safe).await?.origin;
+        let finalized = self.client().header_at_tag(Tag::Finalized).await?.origin;
+        for block in window.finalize(finalized.number, finalized.hash) {
+            if !self.report_final(block).await {
+                return Ok(false);
+            }
+        }
+        self.publish(window, L1Position { number: safe.number, hash: safe.hash }, head.origin.timestamp);
+        Ok(true)
+    }
+
+    /// Reports all blocks that are final already, and stands on the newest of them.
+    async fn catch_up(&self) -> Result<Option<Window>, L1Error> {
+        let mut next = self.config.start;
+        let mut parent = self.config.parent;
+        loop {
+            let finalized = self.client().header_at_tag(Tag::Finalized).await?.origin;
+            if next > finalized.number {
+                // Nothing new is final: stand on the block before the first to report.
+                let number = next.saturating_sub(1);
+                let hash = self.client().header_by_number(number).await?.origin.hash;
+                check_final(number, parent, hash)?;
+                return Ok(Some(Window::new(number, hash)));
+            }
+            for block in self.reader.final_blocks(next, finalized.number).await? {
+                check_final(block.origin.number.saturating_sub(1), parent, block.parent)?;
+                parent = Some(block.origin.hash);
+                next = block.origin.number.saturating_add(1);
+                for batch in &block.batches {
+                    if self.events.send(L1Event::BatchIncluded(batch.clone())).await.is_err() {
+                        return Ok(None);
+                    }
+                }
+                if !self.report_final(Arc::new(block)).await {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Brings the window to `head`, through the blocks between, and reports the batches that came and went.
+    async fn follow(&self, window: &mut Window, head: L1Header) -> Result<bool, L1Error> {
+        let (tip, _) = window.tip();
+        let step = tip.saturating_add(MAX_BRANCH);
+        let mut target = if head.origin.number > step { self.client().header_by_number(step).await? } else { head };
+        let mut branch = Vec::new();
+        loop {
+            match window.relate(target.origin.number, target.origin.hash, target.parent)? {
+                Relation::Known => break,
+                Relation::Attaches => {
+                    branch.push(target);
+                    break;
+                }
+                Relation::NeedsParent => {
+                    let parent = self.client().header_by_hash(target.parent).await?;
+                    branch.push(std::mem::replace(&mut target, parent));
+                }
+            }
+        }
+        for header in branch.iter().rev() {
+            // All requests come first: the window changes only together with the reports.
+            let block = Arc::new(self.reader.block(header).await?);
+            let replaced = window.attach(block.clone());
+            if !replaced.is_empty() {
+                let from = replaced.last().map(|block| block.origin.number);
+                tracing::warn!(from, blocks = replaced.len(), "L1 reorg");
+                metrics::counter!("l1_reorgs_total").increment(1);
+            }
+            let dropped = replaced.iter().flat_map(|old| old.batches.iter().rev().cloned()).map(L1Event::BatchDropped);
+            let included = block.batches.iter().cloned().map(L1Event::BatchIncluded);
+            for event in dropped.chain(included) {
+                if self.events.send(event).await.is_err() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    async fn report_final(&self, block: Arc<FinalBlock>) -> bool {
+        metrics::gauge!("l1_finalized").set(block.origin.number as f64);
+        self.finals.insert(block.clone());
+        self.events.send(L1Event::Final(block)).await.is_ok()
+    }
+
+    fn publish(&self, window: &Window, safe: L1Position, timestamp: u64) {
+        let (number, hash) = window.tip();
+        let (final_number, final_hash) = window.anchor();
+        metrics::gauge!("l1_latest").set(number as f64);
+        let view = L1View {
+            latest: L1Position { number, hash },
+            safe,
+            finalized: L1Position { number: final_number, hash: final_hash },
+            timestamp,
+        };
+        self.view.send_replace(Some(view));
+    }
+}
+
+fn check_final(number: u64, expected: Option<B256>, found: B256) -> Result<(), L1Error> {
+    match expected {
+        Some(expected) if expected != found => Err(L1Error::FinalityBroken { number, expected, found }),
+        _ => Ok(()),
+    }
+}
