@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {BatchHeader} from "../types/BatchHeader.sol";
+
+/// Accepts batches that more than two thirds of a snapshot's weight have signed.
+///
+/// Per batch it keeps one word, a commitment to the header's hash, the time of acceptance and who signed, so that a
+/// later dispute or withdrawal proof shows the rest as calldata (`isAccepted`).
+interface IBatchRegistry {
+    /// @param index Number of the newest batch; zero if none.
+    /// @param height Its last L2 height.
+    /// @param snapshotId Its snapshot.
+    /// @param depositCount Deposit queue items executed up to it.
+    /// @param l1OriginNumber Its last L1 origin.
+    struct Head {
+        uint48 index;
+        uint48 height;
+        uint48 snapshotId;
+        uint48 depositCount;
+        uint64 l1OriginNumber;
+    }
+
+    /// @param batchHash EIP-712 struct hash of the header.
+    /// @param bitmap Members of the snapshot that signed.
+    /// @param blobs Whether the data is in the transaction's blobs (else in its calldata).
+    event BatchSubmitted(
+        uint64 indexed index, bytes32 indexed batchHash, BatchHeader header, uint256 bitmap, bool blobs
+    );
+
+    error WrongIndex(uint64 index, uint64 expected);
+    error WrongParent(bytes32 parentHash, bytes32 expected);
+    error WrongHeights(uint64 firstHeight, uint64 lastHeight, uint64 expectedFirst);
+    /// Older than the previous batch's.
+    error SnapshotWentBack(uint64 snapshotId, uint64 previous);
+    /// Superseded too long ago for its members' stake to answer.
+    error SnapshotTooOld(uint64 snapshotId, uint64 supersededAt);
+    /// The member words are not those of the snapshot.
+    error WrongSet(bytes32 setHash, bytes32 expected);
+    error WrongDataHash(bytes32 dataHash, bytes32 expected);
+    /// Neither calldata nor blobs came with the transaction.
+    error NoData();
+    /// Calldata and blobs came together.
+    error AmbiguousData();
+    /// Calldata batches must be sent by an account without code, directly, so that nodes find the data in the transaction.
+    error IndirectCaller();
+    /// The origin lies before the previous batch's, or is not in the past.
+    error OriginOutOfRange(uint64 l1OriginNumber);
+    /// L1 has another block at this height.
+    error WrongOrigin(uint64 l1OriginNumber, bytes32 l1OriginHash, bytes32 expected);
+    /// The count contradicts the origin: L2 executes exactly what was queued up to its origin.
+    error WrongDepositCount(uint64 depositCount);
+    /// An item older than the deadline is left out.
+    error DepositOverdue(uint64 item, uint64 queuedAt);
+    error DeadlineOutOfRange(uint64 deadline);
+
+    /// Submits a batch. Anyone may call: the certificate is what counts.
+    /// @param members Words of the snapshot's set.
+    /// @param bitmap Bit i: member i has signed.
+    /// @param signatures 64-byte EIP-2098 signatures in member order, low s.
+    /// @param data Batch data; empty if it is in the blobs of this transaction (all of them).
+    function submitBatch(
+        BatchHeader calldata header,
+        bytes32[] calldata members,
+        uint256 bitmap,
+        bytes calldata signatures,
+        bytes calldata data
+    ) external;
+
+    /// The newest batch.
+    function head() external view returns (Head memory);
+    /// EIP-712 struct hash of the newest batch; zero if none.
+    function headHash() external view returns (bytes32);
+    /// Commitment to an accepted batch; zero if none.
+    function commitmentOf(uint64 index) external view returns (bytes32);
+    /// Whether this header was accepted at this time with these signers.
+    function isAccepted(BatchHeader calldata header, uint64 acceptedAt, uint256 bitmap) external view returns (bool);
+    /// Seconds an item of the deposit queue may wait.
+    function depositDeadline() external view returns (uint64);
+    /// Seconds a snapshot may be used after the next one was taken.
+    function snapshotGrace() external view returns (uint64);
+}

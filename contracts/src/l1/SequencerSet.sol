@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {ISequencerSet} from "../interfaces/ISequencerSet.sol";
+import {IStaking} from "../interfaces/IStaking.sol";
+import {Members} from "../libraries/Members.sol";
+
+/// See {ISequencerSet}. A snapshot is stored as one hash with totals; whoever needs the members takes them from the event
+/// and shows them again.
+contract SequencerSet is ISequencerSet {
+    /// Where the weights come from.
+    IStaking public immutable STAKING;
+    uint64 private immutable _MIN_INTERVAL;
+    uint8 private immutable _MAX_MEMBERS;
+
+    /// @inheritdoc ISequencerSet
+    uint64 public latestId;
+    mapping(uint64 id => Snapshot) private _snapshots;
+
+    /// @param staking Where the weights come from.
+    /// @param minInterval_ L1 blocks between two snapshots.
+    /// @param maxMembers_ Most members, 1 to 32.
+    constructor(IStaking staking, uint64 minInterval_, uint8 maxMembers_) {
+        if (maxMembers_ == 0 || maxMembers_ > Members.MAX) revert SetSizeOutOfRange(maxMembers_);
+        STAKING = staking;
+        _MIN_INTERVAL = minInterval_;
+        _MAX_MEMBERS = maxMembers_;
+    }
+
+    /// @inheritdoc ISequencerSet
+    function snapshot() external returns (uint64 id) {
+        id = latestId;
+        if (id != 0) {
+            uint256 allowedFrom = uint256(_snapshots[id].blockNumber) + _MIN_INTERVAL;
+            if (block.number < allowedFrom) revert TooEarly(block.number, allowedFrom);
+        }
+        (bytes32[] memory members, uint256[] memory operatorIds, uint64 totalWeight) = preview();
+        if (members.length == 0) revert EmptySet();
+        bytes32 setHash = Members.hash(members);
+        bytes32 seed = bytes32(block.prevrandao);
+        latestId = ++id;
+        _snapshots[id] = Snapshot({
+            setHash: setHash,
+            totalWeight: totalWeight,
+            blockNumber: uint64(block.number),
+            timestamp: uint64(block.timestamp),
+            seed: seed
+        });
+        emit SnapshotTaken(id, setHash, totalWeight, seed, members, operatorIds);
+    }
+
+    /// @inheritdoc ISequencerSet
+    function preview()
+        public
+        view
+        returns (bytes32[] memory members, uint256[] memory operatorIds, uint64 totalWeight)
+    {
+        IStaking.Candidate[] memory candidates = STAKING.candidates();
+        IStaking.Candidate[] memory top = _heaviest(candidates);
+        members = new bytes32[](top.length);
+        operatorIds = new uint256[](top.length);
+        // Insertion sort: at most 32 members.
+        for (uint256 i; i < top.length; ++i) {
+            bytes32 word = Members.word(top[i].signer, top[i].weight);
+            uint256 slot = i;
+            for (; slot > 0 && members[slot - 1] > word; --slot) {
+                members[slot] = members[slot - 1];
+                operatorIds[slot] = operatorIds[slot - 1];
+            }
+            members[slot] = word;
+            operatorIds[slot] = top[i].operatorId;
+            totalWeight += top[i].weight;
+        }
+    }
+
+    /// @inheritdoc ISequencerSet
+    function snapshotAt(uint64 id) public view returns (Snapshot memory) {
+        if (id == 0 || id > latestId) revert UnknownSnapshot(id);
+        return _snapshots[id];
+    }
+
+    /// @inheritdoc ISequencerSet
+    function checkpoint(uint64 id)
+        external
+        view
+        returns (bytes32 setHash, uint64 totalWeight, uint64 supersededAt)
+    {
+        uint64 latest = latestId;
+        if (id == 0 || id > latest) revert UnknownSnapshot(id);
+        Snapshot storage taken = _snapshots[id];
+        return (taken.setHash, taken.totalWeight, id == latest ? 0 : _snapshots[id + 1].timestamp);
+    }
+
+    /// @inheritdoc ISequencerSet
+    function minInterval() external view returns (uint64) {
+        return _MIN_INTERVAL;
+    }
+
+    /// @inheritdoc ISequencerSet
+    function maxMembers() external view returns (uint8) {
+        return _MAX_MEMBERS;
+    }
+
+    /// The candidates with the most weight, heaviest first; of equal ones the older operator.
+    function _heaviest(IStaking.Candidate[] memory candidates)
+        private
+        view
+        returns (IStaking.Candidate[] memory top)
+    {
+        uint256 size = candidates.length < _MAX_MEMBERS ? candidates.length : _MAX_MEMBERS;
+        top = new IStaking.Candidate[](size);
+        uint256 filled;
+        for (uint256 i; i < candidates.length; ++i) {
+            IStaking.Candidate memory candidate = candidates[i];
+            if (candidate.weight == 0) continue;
+            if (filled == size) {
+                if (!_before(candidate, top[size - 1])) continue;
+            } else {
+                ++filled;
+            }
+            uint256 slot = filled - 1;
+            for (; slot > 0 && _before(candidate, top[slot - 1]); --slot) {
+                top[slot] = top[slot - 1];
+            }
+            top[slot] = candidate;
+        }
+        if (filled < size) top = _shorten(top, filled);
+    }
+
+    function _shorten(IStaking.Candidate[] memory list, uint256 length)
+        private
+        pure
+        returns (IStaking.Candidate[] memory head)
+    {
+        head = new IStaking.Candidate[](length);
+        for (uint256 i; i < length; ++i) {
+            head[i] = list[i];
+        }
+    }
+
+    /// Operators are numbered in order of registration, so the smaller number is the older operator.
+    function _before(IStaking.Candidate memory a, IStaking.Candidate memory b) private pure returns (bool) {
+        return a.weight > b.weight || (a.weight == b.weight && a.operatorId < b.operatorId);
+    }
+}

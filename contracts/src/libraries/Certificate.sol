@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Members} from "./Members.sol";
+
+/// Batch certificates: signatures of members of one set over one digest.
+library Certificate {
+    /// Bits beyond the set, or signatures that do not fit the bitmap.
+    error MalformedCertificate();
+    /// The signature of member `index` is malformed, has a high s, or is not the member's.
+    error WrongSigner(uint256 index);
+    /// Two thirds of the weight or less have signed.
+    error NoQuorum(uint256 signed, uint256 total);
+
+    /// Half of the order of secp256k1: a signature has only one valid form.
+    uint256 internal constant HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0;
+    /// Bytes of an EIP-2098 signature.
+    uint256 internal constant SIGNATURE_BYTES = 64;
+    uint256 private constant S_MASK = type(uint256).max >> 1;
+
+    /// Checks that members with more than two thirds of `total` have signed `digest`.
+    /// @param members Words of the set, already checked against its stored hash.
+    /// @param total Total weight of the set.
+    /// @param bitmap Bit i: member i has signed.
+    /// @param signatures EIP-2098 signatures, concatenated in member order.
+    /// @return signed Signed weight.
+    function check(
+        bytes32 digest,
+        bytes32[] calldata members,
+        uint256 total,
+        uint256 bitmap,
+        bytes calldata signatures
+    ) internal pure returns (uint256 signed) {
+        if (members.length < 256 && bitmap >> members.length != 0) revert MalformedCertificate();
+        uint256 offset;
+        for (uint256 index; bitmap >> index != 0; ++index) {
+            if ((bitmap >> index) & 1 == 0) continue;
+            if (offset + SIGNATURE_BYTES > signatures.length) revert MalformedCertificate();
+            bytes32 r = bytes32(signatures[offset:]);
+            uint256 vs = uint256(bytes32(signatures[offset + 32:]));
+            offset += SIGNATURE_BYTES;
+            bytes32 member = members[index];
+            uint256 s = vs & S_MASK;
+            address signer = s > HALF_ORDER ? address(0) : ecrecover(digest, uint8(27 + (vs >> 255)), r, bytes32(s));
+            // A member's signer is never zero, so a failed recovery cannot pass for one.
+            if (signer == address(0) || signer != Members.signerOf(member)) revert WrongSigner(index);
+            signed += Members.weightOf(member);
+        }
+        if (offset != signatures.length) revert MalformedCertificate();
+        if (signed * 3 <= total * 2) revert NoQuorum(signed, total);
+    }
+}
