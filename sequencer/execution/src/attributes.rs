@@ -1,0 +1,172 @@
+//! The L1 attributes deposit that opens every block, in OP's Jovian form.
+
+use alloy_primitives::{B256, Bytes, TxKind, U256, keccak256};
+use op_alloy_consensus::TxDeposit;
+use op_revm::L1BlockInfo;
+use protocol::{
+    BlockAttributes, L1Origin,
+    block::{DEPOSITOR, L1_BLOCK},
+    genesis::Params,
+};
+
+use crate::env::SPEC;
+
+/// `setL1BlockValuesJovian()`.
+const SELECTOR: [u8; 4] = [0x3d, 0xb6, 0xbe, 0x2b];
+/// Length of the calldata: selector, then the fields packed.
+const CALLDATA_BYTES: usize = 178;
+/// Gas of the attributes deposit, as on OP chains since Regolith.
+const GAS_LIMIT: u64 = 1_000_000;
+/// Domain of attributes deposits within source hashes (queue deposits are in domain 0).
+const SOURCE_DOMAIN: u8 = 1;
+
+/// What an L1 attributes deposit says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct L1Attributes {
+    /// The block's L1 origin. `randao` is not part of the calldata: it is the header's `mixHash`.
+    pub origin: L1Origin,
+    /// Blocks since the origin last changed.
+    pub sequence_number: u64,
+    /// Scalar of the L1 base fee, per million.
+    pub base_fee_scalar: u32,
+    /// Scalar of the L1 blob base fee, per million.
+    pub blob_base_fee_scalar: u32,
+}
+
+impl L1Attributes {
+    /// What a block with these attributes must say.
+    #[must_use]
+    pub fn of(attributes: &BlockAttributes, params: &Params) -> Self {
+        Self {
+            origin: attributes.origin,
+            sequence_number: attributes.sequence_number,
+            base_fee_scalar: params.l1_base_fee_scalar,
+            blob_base_fee_scalar: params.l1_blob_base_fee_scalar,
+        }
+    }
+
+    /// The deposit that opens the block.
+    #[must_use]
+    pub fn deposit(&self) -> TxDeposit {
+        TxDeposit {
+            source_hash: source_hash(self.origin.hash, self.sequence_number),
+            from: DEPOSITOR,
+            to: TxKind::Call(L1_BLOCK),
+            mint: 0,
+            value: U256::ZERO,
+            gas_limit: GAS_LIMIT,
+            is_system_transaction: false,
+            input: self.calldata(),
+        }
+    }
+
+    /// Packed calldata: no ABI padding, as OP has it since Ecotone. Batcher hash, operator fee and DA footprint
+    /// scalar are zero: Horae's fees are base fee, tip and L1 data fee.
+    #[must_use]
+    pub fn calldata(&self) -> Bytes {
+        let mut data = Vec::with_capacity(CALLDATA_BYTES);
+        data.extend_from_slice(&SELECTOR);
+        data.extend_from_slice(&self.base_fee_scalar.to_be_bytes());
+        data.extend_from_slice(&self.blob_base_fee_scalar.to_be_bytes());
+        data.extend_from_slice(&self.sequence_number.to_be_bytes());
+        data.extend_from_slice(&self.origin.timestamp.to_be_bytes());
+        data.extend_from_slice(&self.origin.number.to_be_bytes());
+        data.extend_from_slice(&U256::from(self.origin.base_fee).to_be_bytes::<32>());
+        data.extend_from_slice(&U256::from(self.origin.blob_base_fee).to_be_bytes::<32>());
+        data.extend_from_slice(self.origin.hash.as_slice());
+        data.resize(CALLDATA_BYTES, 0);
+        data.into()
+    }
+
+    /// Strict inverse of [`Self::deposit`]: `None` unless every field is as this chain writes it. `randao` is taken
+    /// from the block's header.
+    #[must_use]
+    pub fn decode(deposit: &TxDeposit, randao: B256) -> Option<Self> {
+        let data: &[u8; CALLDATA_BYTES] = deposit.input.as_ref().try_into().ok()?;
+        let word64 = |range: core::ops::Range<usize>| -> Option<u64> {
+            U256::try_from_be_slice(data.get(range)?)?.try_into().ok()
+        };
+        let attributes = Self {
+            base_fee_scalar: word64(4..8)?.try_into().ok()?,
+            blob_base_fee_scalar: word64(8..12)?.try_into().ok()?,
+            sequence_number: word64(12..20)?,
+            origin: L1Origin {
+                timestamp: word64(20..28)?,
+                number: word64(28..36)?,
+                base_fee: word64(36..68)?,
+                blob_base_fee: word64(68..100)?,
+                hash: B256::try_from(data.get(100..132)?).ok()?,
+                randao,
+            },
+        };
+        (attributes.deposit() == *deposit).then_some(attributes)
+    }
+}
+
+fn source_hash(origin_hash: B256, sequence_number: u64) -> B256 {
+    let inner = keccak256([origin_hash, B256::from(U256::from(sequence_number))].concat());
+    keccak256([B256::with_last_byte(SOURCE_DOMAIN), inner].concat())
+}
+
+/// L1 data fee in wei of an encoded transaction in a block with these attributes (what op-revm charges).
+#[must_use]
+pub fn l1_data_fee(attributes: &L1Attributes, encoded: &[u8]) -> U256 {
+    let mut info = L1BlockInfo {
+        l1_base_fee: U256::from(attributes.origin.base_fee),
+        l1_base_fee_scalar: U256::from(attributes.base_fee_scalar),
+        l1_blob_base_fee: Some(U256::from(attributes.origin.blob_base_fee)),
+        l1_blob_base_fee_scalar: Some(U256::from(attributes.blob_base_fee_scalar)),
+        operator_fee_scalar: Some(U256::ZERO),
+        operator_fee_constant: Some(U256::ZERO),
+        ..L1BlockInfo::default()
+    };
+    info.calculate_tx_l1_cost(encoded, SPEC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> L1Attributes {
+        L1Attributes {
+            origin: L1Origin {
+                number: 7,
+                hash: B256::repeat_byte(3),
+                timestamp: 1_700_000_000,
+                base_fee: 11,
+                blob_base_fee: 12,
+                randao: B256::repeat_byte(4),
+            },
+            sequence_number: 2,
+            base_fee_scalar: 5,
+            blob_base_fee_scalar: 6,
+        }
+    }
+
+    #[test]
+    fn selector_is_op_jovian() {
+        assert_eq!(keccak256("setL1BlockValuesJovian()")[..4], SELECTOR);
+    }
+
+    #[test]
+    fn round_trip_and_every_altered_byte_refused_or_different() {
+        let attributes = sample();
+        let deposit = attributes.deposit();
+        assert_eq!(L1Attributes::decode(&deposit, attributes.origin.randao), Some(attributes));
+        for position in 0..CALLDATA_BYTES {
+            let mut data = deposit.input.to_vec();
+            data[position] ^= 1;
+            let altered = TxDeposit { input: data.into(), ..deposit.clone() };
+            assert_ne!(L1Attributes::decode(&altered, attributes.origin.randao), Some(attributes), "byte {position}");
+        }
+        for altered in [
+            TxDeposit { gas_limit: 1, ..deposit.clone() },
+            TxDeposit { mint: 1, ..deposit.clone() },
+            TxDeposit { from: L1_BLOCK, ..deposit.clone() },
+            TxDeposit { input: deposit.input.slice(..177), ..deposit.clone() },
+            TxDeposit { source_hash: B256::ZERO, ..deposit },
+        ] {
+            assert_eq!(L1Attributes::decode(&altered, attributes.origin.randao), None);
+        }
+    }
+}

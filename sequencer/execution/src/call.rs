@@ -1,0 +1,464 @@
+//! Simulation: `eth_call`, `eth_estimateGas`, `eth_createAccessList`. The same EVM on a throw-away state.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use alloy_consensus::Header;
+use alloy_eips::{eip2930::AccessList, eip7702::SignedAuthorization};
+use alloy_primitives::{Address, B256, Bytes, Log, Sealed, TxKind, U256, keccak256};
+use op_revm::{OpHaltReason, OpTransaction, OpTransactionError};
+use protocol::{
+    BlockAttributes, L1Origin,
+    limits::MAX_TRANSACTION_GAS,
+    state::{StateError, StateReader},
+};
+use revm::{
+    ExecuteEvm, InspectEvm, Inspector,
+    context::{TxEnv, result::ExecutionResult},
+    context_interface::{
+        either::Either,
+        result::{EVMError, InvalidTransaction},
+    },
+    interpreter::{InstructionResult, Interpreter, interpreter::EthInterpreter},
+    state::Bytecode,
+};
+use revm_inspectors::access_list::AccessListInspector;
+
+use crate::{
+    build::fatal,
+    env::{self, ChainConfig, Ctx, EvmError, ExecutionError},
+    header,
+    overlay::Overlay,
+};
+
+/// Most gas one simulated call may use, whatever it asks for (as geth's `--rpc.gascap`).
+pub const CALL_GAS_CAP: u64 = 50_000_000;
+/// Gas of a plain transfer, the least a transaction can cost.
+const TRANSFER_GAS: u64 = 21_000;
+/// Gas a callee gets free with a value transfer; an estimate must leave room for it.
+const CALL_STIPEND: u64 = 2_300;
+/// An estimate is good enough within this fraction of itself (as geth: 1.5 %).
+const ESTIMATE_TOLERANCE_PER_MILLE: u64 = 15;
+/// Most executions of one estimate; bisection from the gas cap needs fewer.
+const MAX_ESTIMATE_RUNS: usize = 40;
+/// Most executions of one access list before the last answer is taken.
+const MAX_ACCESS_LIST_RUNS: usize = 8;
+/// Instructions between two looks at the interrupt flag.
+const INTERRUPT_PERIOD: u32 = 1_024;
+
+/// A call as JSON-RPC describes it; what is absent takes the default a node gives it.
+#[derive(Clone, Debug, Default)]
+pub struct CallRequest {
+    /// Caller; the zero address by default.
+    pub from: Address,
+    /// Callee, `None` to create a contract.
+    pub to: Option<Address>,
+    /// Gas limit; [`CALL_GAS_CAP`] by default and at most.
+    pub gas: Option<u64>,
+    /// `gasPrice` or `maxFeePerGas`, in wei. Zero (the default) switches off the base fee check.
+    pub max_fee_per_gas: u128,
+    /// `maxPriorityFeePerGas`, in wei; absent for legacy pricing.
+    pub max_priority_fee_per_gas: Option<u128>,
+    /// Value, in wei.
+    pub value: U256,
+    /// Input.
+    pub data: Bytes,
+    /// Nonce; never checked, but it decides the address of a created contract. The account's by default.
+    pub nonce: Option<u64>,
+    /// Access list.
+    pub access_list: AccessList,
+    /// EIP-7702 authorizations.
+    pub authorizations: Vec<SignedAuthorization>,
+}
+
+/// Changes of one account for the time of a call.
+#[derive(Clone, Debug, Default)]
+pub struct AccountOverride {
+    /// Balance, in wei.
+    pub balance: Option<U256>,
+    /// Nonce.
+    pub nonce: Option<u64>,
+    /// Code.
+    pub code: Option<Bytes>,
+    /// All of its storage.
+    pub state: Option<BTreeMap<B256, B256>>,
+    /// Some of its storage.
+    pub state_diff: BTreeMap<B256, B256>,
+}
+
+/// State overrides by account.
+pub type Overrides = BTreeMap<Address, AccountOverride>;
+
+/// Where a call runs: rules, block environment, state. Block overrides are edits of `header`.
+#[derive(Clone)]
+pub struct CallEnvironment {
+    /// The network's rules.
+    pub config: ChainConfig,
+    /// The block the call believes to be in.
+    pub header: Header,
+    /// The state it runs on.
+    pub state: Arc<dyn StateReader>,
+    /// State overrides.
+    pub overrides: Overrides,
+    /// Set by the caller to give up (a timeout); the call then ends with [`CallError::Interrupted`].
+    pub interrupt: Option<Arc<AtomicBool>>,
+}
+
+impl core::fmt::Debug for CallEnvironment {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("CallEnvironment").field("number", &self.header.number).finish_non_exhaustive()
+    }
+}
+
+impl CallEnvironment {
+    /// In `block`, on the state after it (`eth_call` with a block number, as geth).
+    #[must_use]
+    pub fn at(config: &ChainConfig, block: &Header, state: Arc<dyn StateReader>) -> Self {
+        let (config, header) = (config.clone(), block.clone());
+        Self { config, header, state, overrides: Overrides::new(), interrupt: None }
+    }
+
+    /// In the block that would follow `parent` at `timestamp_ms`, on the state after `parent` (estimates, `pending`).
+    #[must_use]
+    pub fn next(
+        config: &ChainConfig,
+        parent: &Sealed<Header>,
+        timestamp_ms: u64,
+        state: Arc<dyn StateReader>,
+    ) -> Self {
+        let attributes = BlockAttributes {
+            timestamp_ms: timestamp_ms.max(protocol::block::timestamp_ms(parent)),
+            leader: protocol::block::leader(parent),
+            origin: L1Origin { randao: parent.mix_hash, ..L1Origin::default() },
+            sequence_number: 0,
+            deposits: Vec::new(),
+        };
+        let header = header::open_header(parent, &attributes, &config.params).unwrap_or_else(|| parent.inner().clone());
+        Self { config: config.clone(), header, state, overrides: Overrides::new(), interrupt: None }
+    }
+}
+
+/// How a call ended when it did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// `REVERT` with its data.
+    #[error("execution reverted")]
+    Revert(Bytes),
+    /// Out of gas, invalid opcode and the like.
+    #[error("execution halted: {0:?}")]
+    Halt(OpHaltReason),
+}
+
+/// What a call did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallOutcome {
+    /// Return data, or how it failed.
+    pub result: Result<Bytes, Failure>,
+    /// Gas used, refund deducted.
+    pub gas_used: u64,
+    /// Logs.
+    pub logs: Vec<Log>,
+    /// Gas refunded at the end.
+    refund: u64,
+}
+
+/// Gas that suffices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    /// Gas limit under which the call succeeds.
+    pub gas: u64,
+}
+
+/// A call could not be run, or an estimate could not be given.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The request itself is invalid (funds, fees, intrinsic gas).
+    #[error("{0}")]
+    Invalid(InvalidTransaction),
+    /// The call fails with any amount of gas.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    /// The sender cannot pay for more than this much gas, and that is not enough.
+    #[error("gas required exceeds allowance ({0})")]
+    Allowance(u64),
+    /// The interrupt flag was raised.
+    #[error("execution aborted (timeout)")]
+    Interrupted,
+    /// Our own failure.
+    #[error(transparent)]
+    Fatal(#[from] ExecutionError),
+}
+
+impl From<StateError> for CallError {
+    fn from(error: StateError) -> Self {
+        Self::Fatal(error.into())
+    }
+}
+
+/// Runs a call. Nonce, sender code and, without a price, fees are not checked; the balance must cover the value.
+///
+/// # Errors
+/// [`CallError::Invalid`], [`CallError::Interrupted`] or [`CallError::Fatal`]; a revert is not an error here.
+pub fn call(environment: &CallEnvironment, request: &CallRequest) -> Result<CallOutcome, CallError> {
+    Simulation::new(environment)?.run(request, request.gas.unwrap_or(CALL_GAS_CAP).min(CALL_GAS_CAP))
+}
+
+/// The least gas limit, within 1.5 %, under which a call succeeds.
+///
+/// # Errors
+/// [`CallError::Failed`] carries the revert data of a call that fails with all the gas it may have.
+pub fn estimate_gas(environment: &CallEnvironment, request: &CallRequest) -> Result<Estimate, CallError> {
+    let mut simulation = Simulation::new(environment)?;
+    let most = request.gas.filter(|gas| *gas >= TRANSFER_GAS).unwrap_or(CALL_GAS_CAP);
+    let most = most.min(CALL_GAS_CAP).min(MAX_TRANSACTION_GAS).min(environment.header.gas_limit);
+    let allowance = simulation.affordable_gas(request)?;
+    let mut high = most.min(allowance);
+    if simulation.is_plain_transfer(request)? && simulation.succeeds(request, TRANSFER_GAS)?.is_some() {
+        return Ok(Estimate { gas: TRANSFER_GAS });
+    }
+    let outcome = simulation.run(request, high)?;
+    if let Err(failure) = outcome.result {
+        let starved = matches!(failure, Failure::Halt(_)) && allowance < most;
+        return Err(if starved { CallError::Allowance(allowance) } else { failure.into() });
+    }
+    // Less than was used cannot do; and most calls do with what was used, what is refunded only at the end, the
+    // stipend, and the 64th part that a caller must hold back (EIP-150).
+    let mut low = outcome.gas_used.saturating_sub(1);
+    let likely = outcome.gas_used.saturating_add(outcome.refund).saturating_add(CALL_STIPEND);
+    let mut probe = likely.saturating_mul(64).checked_div(63).unwrap_or(likely);
+    for _ in 0..MAX_ESTIMATE_RUNS {
+        let gap = high.saturating_sub(low);
+        if gap <= 1 || gap.saturating_mul(1_000) < high.saturating_mul(ESTIMATE_TOLERANCE_PER_MILLE) {
+            break;
+        }
+        if probe <= low || probe >= high {
+            // Most transactions need little more than they use: lean towards the lower bound (as geth).
+            let middle = low.midpoint(high);
+            probe = middle.min(low.saturating_mul(2).max(low.saturating_add(1)));
+        }
+        if simulation.succeeds(request, probe)?.is_some() {
+            high = probe;
+        } else {
+            low = probe;
+        }
+        probe = low;
+    }
+    Ok(Estimate { gas: high })
+}
+
+/// The access list a call would profit from, with the gas it uses under it.
+///
+/// # Errors
+/// As [`call`].
+pub fn create_access_list(
+    environment: &CallEnvironment,
+    request: &CallRequest,
+) -> Result<(AccessList, CallOutcome), CallError> {
+    let gas = request.gas.unwrap_or(CALL_GAS_CAP).min(CALL_GAS_CAP);
+    let mut request = request.clone();
+    let mut runs = 0;
+    loop {
+        let mut inspector = AccessListInspector::new(request.access_list.clone());
+        let outcome = Simulation::new(environment)?.inspect(&request, gas, &mut inspector)?;
+        // A list may change which slots are reached (gas is observable): repeat until it is stable.
+        let mut list = inspector.into_access_list();
+        list.0.sort_by_key(|item| item.address);
+        runs += 1;
+        if list == request.access_list || runs >= MAX_ACCESS_LIST_RUNS {
+            return Ok((list, outcome));
+        }
+        request.access_list = list;
+    }
+}
+
+/// One request's throw-away state; what it reads once it keeps for its further runs.
+struct Simulation<'a> {
+    environment: &'a CallEnvironment,
+    overlay: Option<Overlay>,
+}
+
+impl<'a> Simulation<'a> {
+    fn new(environment: &'a CallEnvironment) -> Result<Self, StateError> {
+        let header = &environment.header;
+        let parent = header.number.saturating_sub(1);
+        let mut overlay = Overlay::new(environment.state.clone(), parent, header.parent_hash);
+        for (address, change) in &environment.overrides {
+            override_account(&mut overlay, *address, change)?;
+        }
+        Ok(Self { environment, overlay: Some(overlay) })
+    }
+
+    fn run(&mut self, request: &CallRequest, gas: u64) -> Result<CallOutcome, CallError> {
+        match &self.environment.interrupt {
+            None => self.execute(request, gas, (), |evm, tx| evm.transact_one(tx)),
+            Some(flag) => {
+                let mut watch = Watch { flag: flag.clone(), left: INTERRUPT_PERIOD, fired: false };
+                let outcome = self.execute(request, gas, &mut watch, |evm, tx| evm.inspect_one_tx(tx));
+                if watch.fired { Err(CallError::Interrupted) } else { outcome }
+            }
+        }
+    }
+
+    fn inspect<I: Inspector<Ctx>>(
+        &mut self,
+        request: &CallRequest,
+        gas: u64,
+        inspector: &mut I,
+    ) -> Result<CallOutcome, CallError> {
+        self.execute(request, gas, inspector, |evm, tx| evm.inspect_one_tx(tx))
+    }
+
+    /// `Some` outcome when the call succeeds with this gas, `None` when it fails for want of it or otherwise.
+    fn succeeds(&mut self, request: &CallRequest, gas: u64) -> Result<Option<CallOutcome>, CallError> {
+        use InvalidTransaction::{CallGasCostMoreThanGasLimit, GasFloorMoreThanGasLimit};
+        match self.run(request, gas) {
+            Ok(outcome) => Ok(outcome.result.is_ok().then_some(outcome)),
+            Err(CallError::Invalid(CallGasCostMoreThanGasLimit { .. } | GasFloorMoreThanGasLimit { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn execute<I>(
+        &mut self,
+        request: &CallRequest,
+        gas: u64,
+        inspector: I,
+        run: impl FnOnce(&mut env::Evm<I>, OpTransaction<TxEnv>) -> Result<ExecutionResult<OpHaltReason>, EvmError>,
+    ) -> Result<CallOutcome, CallError> {
+        let Some(mut overlay) = self.overlay.take() else {
+            return Err(ExecutionError::Evm("simulation used after a failure".into()).into());
+        };
+        let tx = self.tx_env(&mut overlay, request, gas)?;
+        let mut cfg = env::cfg_env(self.environment.config.chain_id);
+        cfg.tx_chain_id_check = false;
+        cfg.disable_nonce_check = true;
+        cfg.disable_eip3607 = true;
+        cfg.disable_block_gas_limit = true;
+        cfg.disable_base_fee = request.max_fee_per_gas == 0;
+        cfg.tx_gas_limit_cap = Some(u64::MAX);
+        let mut evm = env::evm(cfg, env::block_env(&self.environment.header), overlay, inspector);
+        let outcome = run(&mut evm, tx);
+        self.overlay = Some(evm.0.ctx.journaled_state.database);
+        match outcome {
+            Ok(result) => Ok(outcome_of(result)),
+            Err(EVMError::Transaction(OpTransactionError::Base(reason))) => Err(CallError::Invalid(reason)),
+            Err(other) => Err(fatal(other).into()),
+        }
+    }
+
+    fn tx_env(
+        &self,
+        overlay: &mut Overlay,
+        request: &CallRequest,
+        gas_limit: u64,
+    ) -> Result<OpTransaction<TxEnv>, StateError> {
+        let nonce = match request.nonce {
+            Some(nonce) => nonce,
+            None => overlay.account(request.from)?.unwrap_or_default().nonce,
+        };
+        let tx_type = match (request.authorizations.is_empty(), request.max_priority_fee_per_gas) {
+            (false, _) => 4,
+            (true, Some(_)) => 2,
+            (true, None) => 1,
+        };
+        Ok(OpTransaction {
+            base: TxEnv {
+                tx_type,
+                caller: request.from,
+                gas_limit,
+                gas_price: request.max_fee_per_gas,
+                gas_priority_fee: request.max_priority_fee_per_gas,
+                kind: request.to.map_or(TxKind::Create, TxKind::Call),
+                value: request.value,
+                data: request.data.clone(),
+                nonce,
+                chain_id: Some(self.environment.config.chain_id),
+                access_list: request.access_list.clone(),
+                blob_hashes: Vec::new(),
+                max_fee_per_blob_gas: 0,
+                authorization_list: request.authorizations.iter().cloned().map(Either::Left).collect(),
+            },
+            // Empty bytes: a simulated call pays no L1 fee.
+            enveloped_tx: Some(Bytes::new()),
+            deposit: Default::default(),
+        })
+    }
+
+    /// Gas the sender's balance pays for at the request's price.
+    fn affordable_gas(&mut self, request: &CallRequest) -> Result<u64, CallError> {
+        let Some(overlay) = &mut self.overlay else { return Ok(u64::MAX) };
+        if request.max_fee_per_gas == 0 {
+            return Ok(u64::MAX);
+        }
+        let balance = overlay.account(request.from)?.unwrap_or_default().balance;
+        let left = balance.saturating_sub(request.value);
+        Ok(left.checked_div(U256::from(request.max_fee_per_gas)).unwrap_or(U256::MAX).saturating_to())
+    }
+
+    fn is_plain_transfer(&mut self, request: &CallRequest) -> Result<bool, CallError> {
+        let (Some(overlay), Some(to)) = (&mut self.overlay, request.to) else { return Ok(false) };
+        let bare = request.data.is_empty() && request.access_list.is_empty() && request.authorizations.is_empty();
+        let code_hash = overlay.account(to)?.unwrap_or_default().code_hash;
+        Ok(bare && code_hash == alloy_primitives::KECCAK256_EMPTY)
+    }
+}
+
+fn outcome_of(result: ExecutionResult<OpHaltReason>) -> CallOutcome {
+    let gas_used = result.tx_gas_used();
+    let refund = result.gas().final_refunded();
+    let (result, logs) = match result {
+        ExecutionResult::Success { output, logs, .. } => (Ok(output.into_data()), logs),
+        ExecutionResult::Revert { output, .. } => (Err(Failure::Revert(output)), Vec::new()),
+        ExecutionResult::Halt { reason, .. } => (Err(Failure::Halt(reason)), Vec::new()),
+    };
+    CallOutcome { result, gas_used, logs, refund }
+}
+
+fn override_account(overlay: &mut Overlay, address: Address, change: &AccountOverride) -> Result<(), StateError> {
+    let mut account = overlay.account(address)?.unwrap_or_default();
+    account.balance = change.balance.unwrap_or(account.balance);
+    account.nonce = change.nonce.unwrap_or(account.nonce);
+    if let Some(code) = &change.code {
+        account.code_hash = keccak256(code);
+        let code = Bytecode::new_raw_checked(code.clone()).unwrap_or_else(|_| Bytecode::new_legacy(code.clone()));
+        overlay.set_code(account.code_hash, code);
+    }
+    overlay.set_account(address, account)?;
+    if let Some(state) = &change.state {
+        overlay.wipe_storage(address)?;
+        set_slots(overlay, address, state)?;
+    }
+    set_slots(overlay, address, &change.state_diff)
+}
+
+fn set_slots(overlay: &mut Overlay, address: Address, slots: &BTreeMap<B256, B256>) -> Result<(), StateError> {
+    for (slot, value) in slots {
+        overlay.set_slot(address, U256::from_be_bytes(slot.0), U256::from_be_bytes(value.0))?;
+    }
+    Ok(())
+}
+
+/// Ends a call when the flag is raised.
+struct Watch {
+    flag: Arc<AtomicBool>,
+    left: u32,
+    fired: bool,
+}
+
+impl Inspector<Ctx> for Watch {
+    fn step(&mut self, interpreter: &mut Interpreter<EthInterpreter>, _context: &mut Ctx) {
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 {
+            self.left = INTERRUPT_PERIOD;
+            self.fired |= self.flag.load(Ordering::Relaxed);
+        }
+        if self.fired {
+            interpreter.halt(InstructionResult::OutOfGas);
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The state a block works on: its parent's state, read through the port, with the block's changes on top.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use alloy_primitives::{
+    Address, B256, Bytes, KECCAK256_EMPTY, U256,
+    map::{AddressMap, B256Map, HashMap},
+};
+use protocol::state::{Account, AccountDiff, StateDiff, StateError, StateReader};
+use revm::{
+    Database, DatabaseCommit,
+    database_interface::DBErrorMarker,
+    state::{AccountInfo, Bytecode, EvmState},
+};
+
+/// The state port failed; wrapped because revm wants a marker on its database's error.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(crate) struct ReadError(#[from] pub(crate) StateError);
+
+impl DBErrorMarker for ReadError {}
+
+/// A storage slot with its value below the block.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    original: U256,
+    value: U256,
+}
+
+/// An account with its form below the block.
+#[derive(Clone, Debug, Default)]
+struct Entry {
+    original: Option<Account>,
+    account: Option<Account>,
+    /// The parent's storage no longer shows through.
+    wiped: bool,
+    storage: HashMap<U256, Slot>,
+}
+
+/// Parent state plus changes. One writer: the EVM of one block or call.
+pub(crate) struct Overlay {
+    parent: Arc<dyn StateReader>,
+    /// The parent block, which `BLOCKHASH` must know even before the store does.
+    parent_block: (u64, B256),
+    accounts: AddressMap<Entry>,
+    code: B256Map<Bytecode>,
+    new_code: BTreeMap<B256, Bytes>,
+}
+
+impl core::fmt::Debug for Overlay {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Overlay").field("accounts", &self.accounts.len()).finish_non_exhaustive()
+    }
+}
+
+impl Overlay {
+    pub(crate) fn new(parent: Arc<dyn StateReader>, parent_number: u64, parent_hash: B256) -> Self {
+        Self {
+            parent,
+            parent_block: (parent_number, parent_hash),
+            accounts: AddressMap::default(),
+            code: B256Map::default(),
+            new_code: BTreeMap::new(),
+        }
+    }
+
+    /// The account as the block's transactions left it so far.
+    pub(crate) fn account(&mut self, address: Address) -> Result<Option<Account>, StateError> {
+        Ok(self.entry(address)?.account)
+    }
+
+    /// Puts an account in place of whatever is there (state overrides of calls).
+    pub(crate) fn set_account(&mut self, address: Address, account: Account) -> Result<(), StateError> {
+        self.entry(address)?.account = Some(account);
+        Ok(())
+    }
+
+    /// Puts code behind its hash (state overrides of calls).
+    pub(crate) fn set_code(&mut self, code_hash: B256, code: Bytecode) {
+        self.code.insert(code_hash, code);
+    }
+
+    /// Forgets an account's storage (state overrides of calls).
+    pub(crate) fn wipe_storage(&mut self, address: Address) -> Result<(), StateError> {
+        let entry = self.entry(address)?;
+        entry.wiped = true;
+        entry.storage.clear();
+        Ok(())
+    }
+
+    /// Sets a slot (state overrides of calls).
+    pub(crate) fn set_slot(&mut self, address: Address, slot: U256, value: U256) -> Result<(), StateError> {
+        self.entry(address)?.storage.insert(slot, Slot { original: value, value });
+        Ok(())
+    }
+
+    fn entry(&mut self, address: Address) -> Result<&mut Entry, StateError> {
+        use alloy_primitives::map::Entry as Place;
+        match self.accounts.entry(address) {
+            Place::Occupied(place) => Ok(place.into_mut()),
+            Place::Vacant(place) => {
+                let original = self.parent.account(&address)?;
+                Ok(place.insert(Entry { original, account: original, ..Entry::default() }))
+            }
+        }
+    }
+
+    /// What changed against the parent: nothing that was only read, nothing that ended as it began.
+    pub(crate) fn diff(&self) -> StateDiff {
+        let mut diff = StateDiff { accounts: BTreeMap::new(), code: self.new_code.clone() };
+        for (address, entry) in &self.accounts {
+            // Storage of an account that did not exist cannot need wiping.
+            let storage_wiped = entry.wiped && entry.original.is_some();
+            let storage: BTreeMap<B256, U256> = entry
+                .storage
+                .iter()
+                .filter(|(_, slot)| if storage_wiped { !slot.value.is_zero() } else { slot.value != slot.original })
+                .map(|(slot, values)| (B256::from(*slot), values.value))
+                .collect();
+            if entry.account != entry.original || storage_wiped || !storage.is_empty() {
+                diff.accounts.insert(*address, AccountDiff { account: entry.account, storage, storage_wiped });
+            }
+        }
+        diff
+    }
+}
+
+impl Database for Overlay {
+    type Error = ReadError;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ReadError> {
+        let account = self.entry(address)?.account;
+        Ok(account.map(|Account { nonce, balance, code_hash }| AccountInfo {
+            nonce,
+            balance,
+            code_hash,
+            account_id: None,
+            code: (code_hash == KECCAK256_EMPTY).then(Bytecode::default),
+        }))
+    }
+
+    fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, ReadError> {
+        if let Some(code) = self.code.get(&code_hash) {
+            return Ok(code.clone());
+        }
+        let raw = self.parent.code(&code_hash)?;
+        let code = Bytecode::new_raw_checked(raw).map_err(|error| StateError(format!("code {code_hash}: {error}")))?;
+        self.code.insert(code_hash, code.clone());
+        Ok(code)
+    }
+
+    fn storage(&mut self, address: Address, index: U256) -> Result<U256, ReadError> {
+        self.entry(address)?;
+        let Some(entry) = self.accounts.get_mut(&address) else { return Ok(U256::ZERO) };
+        if let Some(slot) = entry.storage.get(&index) {
+            return Ok(slot.value);
+        }
+        // An account that did not exist below the block has no storage there: save the read.
+        if entry.wiped || entry.original.is_none() {
+            return Ok(U256::ZERO);
+        }
+        let value = self.parent.storage(&address, &B256::from(index))?;
+        entry.storage.insert(index, Slot { original: value, value });
+        Ok(value)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, ReadError> {
+        let (parent_number, parent_hash) = self.parent_block;
+        if number == parent_number { Ok(parent_hash) } else { Ok(self.parent.block_hash(number)?) }
+    }
+}
+
+impl DatabaseCommit for Overlay {
+    fn commit(&mut self, changes: EvmState) {
+        for (address, changed) in changes {
+            if !changed.is_touched() {
+                continue;
+            }
+            // revm has read every account it touches, so the entry is there already.
+            let entry = self.accounts.entry(address).or_default();
+            if changed.is_selfdestructed() || changed.is_empty() {
+                entry.account = None;
+                entry.wiped = true;
+                entry.storage.clear();
+                continue;
+            }
+            if changed.is_created() {
+                entry.wiped = true;
+                entry.storage.clear();
+            }
+            let info = changed.info;
+            let had_code = entry.account.map_or(KECCAK256_EMPTY, |account| account.code_hash);
+            if info.code_hash != had_code
+                && let Some(code) = info.code.filter(|code| !code.is_empty())
+            {
+                self.new_code.insert(info.code_hash, code.original_bytes());
+                self.code.insert(info.code_hash, code);
+            }
+            entry.account = Some(Account { nonce: info.nonce, balance: info.balance, code_hash: info.code_hash });
+            for (index, slot) in changed.storage {
+                if slot.is_changed() {
+                    // A slot that is written was read before, except when its account was new.
+                    let place = entry.storage.entry(index).or_insert(Slot { original: U256::ZERO, value: U256::ZERO });
+                    place.value = slot.present_value();
+                }
+            }
+        }
+    }
+}
