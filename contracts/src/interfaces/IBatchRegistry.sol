@@ -47,7 +47,7 @@ interface IBatchRegistry {
     /// The origin lies before the previous batch's, or is not in the past.
     error OriginOutOfRange(uint64 l1OriginNumber);
     /// L1 has another block at this height.
-    error WrongOrigin(uint64 l1OriginNumber, bytes32 l1OriginHash, bytes32 expected);
+    error WrongOrigin(uint64 l1OriginNumber, bytes32 l1OriginHash);
     /// The count contradicts the origin: L2 executes exactly what was queued up to its origin.
     error WrongDepositCount(uint64 depositCount);
     /// An item older than the deadline is left out.

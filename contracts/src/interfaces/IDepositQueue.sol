@@ -11,9 +11,7 @@ interface IDepositQueue {
     /// @param from Sender on L2; contracts are aliased, so that they cannot pass for an L2 contract at their address.
     /// @param version 0.
     /// @param opaqueData `abi.encodePacked(uint256 mint, uint256 value, uint64 gasLimit, bool isCreation, bytes data)`.
-    event TransactionDeposited(
-        address indexed from, address indexed to, uint256 indexed version, bytes opaqueData
-    );
+    event TransactionDeposited(address indexed from, address indexed to, uint256 indexed version, bytes opaqueData);
 
     /// METIS is the native currency; ETH cannot be deposited here.
     error EtherNotAccepted();
@@ -59,10 +57,7 @@ interface IDepositQueue {
     function itemAt(uint64 index) external view returns (uint64 blockNumber, uint64 timestamp);
     /// The neighbours of a position between two items, for the registry: block of the item before it (zero if none), and
     /// block and time of the item after it (zero if none). Reverts beyond the end.
-    function boundary(uint64 consumed)
-        external
-        view
-        returns (uint64 lastBlock, uint64 nextBlock, uint64 nextTimestamp);
+    function boundary(uint64 consumed) external view returns (uint64 lastBlock, uint64 nextBlock, uint64 nextTimestamp);
     /// METIS wei locked for L2.
     function totalLocked() external view returns (uint256);
     function metis() external view returns (address);

@@ -19,12 +19,7 @@ interface ISequencerSet {
     /// @param members Member words, strictly ascending by signer.
     /// @param operatorIds Operators in member order.
     event SnapshotTaken(
-        uint64 indexed id,
-        bytes32 setHash,
-        uint64 totalWeight,
-        bytes32 seed,
-        bytes32[] members,
-        uint256[] operatorIds
+        uint64 indexed id, bytes32 setHash, uint64 totalWeight, bytes32 seed, bytes32[] members, uint256[] operatorIds
     );
 
     /// The previous snapshot is too fresh.
@@ -48,10 +43,7 @@ interface ISequencerSet {
     function latestId() external view returns (uint64);
     /// What a certificate is checked against; `supersededAt` is when the next snapshot was taken, unix seconds, or zero
     /// if it is the newest.
-    function checkpoint(uint64 id)
-        external
-        view
-        returns (bytes32 setHash, uint64 totalWeight, uint64 supersededAt);
+    function checkpoint(uint64 id) external view returns (bytes32 setHash, uint64 totalWeight, uint64 supersededAt);
     /// L1 blocks between two snapshots.
     function minInterval() external view returns (uint64);
     /// Most members, at most 32.

@@ -44,9 +44,7 @@ interface IStaking {
     );
     event StakeIncreased(uint64 indexed operatorId, uint96 amount, uint96 stake);
     event StakeDecreased(uint64 indexed operatorId, uint96 amount, uint96 stake);
-    event UnbondingRequested(
-        uint256 indexed requestId, uint64 indexed operatorId, uint96 amount, uint64 releaseAt
-    );
+    event UnbondingRequested(uint256 indexed requestId, uint64 indexed operatorId, uint96 amount, uint64 releaseAt);
     event UnbondingClaimed(uint256 indexed requestId, uint64 indexed operatorId, address indexed to, uint96 amount);
     event OperatorExited(uint64 indexed operatorId);
     event SignerRotated(uint64 indexed operatorId, address indexed previous, address indexed signer);

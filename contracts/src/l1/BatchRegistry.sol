@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Blockhash} from "@openzeppelin/contracts/utils/Blockhash.sol";
 import {IBatchRegistry} from "../interfaces/IBatchRegistry.sol";
 import {IDepositQueue} from "../interfaces/IDepositQueue.sol";
 import {ISequencerSet} from "../interfaces/ISequencerSet.sol";
 import {IStaking} from "../interfaces/IStaking.sol";
 import {Certificate} from "../libraries/Certificate.sol";
+import {L1History} from "../libraries/L1History.sol";
 import {Signing} from "../libraries/Signing.sol";
 import {BatchHeader} from "../types/BatchHeader.sol";
 
@@ -91,11 +91,7 @@ contract BatchRegistry is IBatchRegistry {
     }
 
     /// @inheritdoc IBatchRegistry
-    function isAccepted(BatchHeader calldata header, uint64 acceptedAt, uint256 bitmap)
-        external
-        view
-        returns (bool)
-    {
+    function isAccepted(BatchHeader calldata header, uint64 acceptedAt, uint256 bitmap) external view returns (bool) {
         return commitmentOf[header.index] == _commitment(header.hash(), acceptedAt, bitmap);
     }
 
@@ -121,19 +117,16 @@ contract BatchRegistry is IBatchRegistry {
         bytes32 parent = headHash;
         if (header.parentHash != parent) revert WrongParent(header.parentHash, parent);
         uint64 first = uint64(previous.height) + 1;
-        if (
-            header.firstHeight != first || header.lastHeight < first || header.lastHeight - first >= MAX_BATCH_BLOCKS
-        ) revert WrongHeights(header.firstHeight, header.lastHeight, first);
+        if (header.firstHeight != first || header.lastHeight < first || header.lastHeight - first >= MAX_BATCH_BLOCKS) {
+            revert WrongHeights(header.firstHeight, header.lastHeight, first);
+        }
     }
 
     /// The origin is a block of this L1. Beyond the 8,191 blocks whose hash L1 remembers, its signers alone answer.
     function _checkOrigin(BatchHeader calldata header, Head memory previous) private view {
         uint64 number = header.l1OriginNumber;
         if (number < previous.l1OriginNumber || number >= block.number) revert OriginOutOfRange(number);
-        bytes32 known = Blockhash.blockHash(number);
-        if (known != bytes32(0) && known != header.l1OriginHash) {
-            revert WrongOrigin(number, header.l1OriginHash, known);
-        }
+        if (!L1History.agrees(number, header.l1OriginHash)) revert WrongOrigin(number, header.l1OriginHash);
     }
 
     /// L2 has executed exactly what was queued up to the origin, and nothing waits longer than the deadline.

@@ -113,14 +113,9 @@ contract DepositQueue is IDepositQueue {
         return address(_METIS);
     }
 
-    function _enqueue(
-        address to,
-        uint256 mint,
-        uint256 value,
-        uint64 gasLimit,
-        bool isCreation,
-        bytes calldata data
-    ) private {
+    function _enqueue(address to, uint256 mint, uint256 value, uint64 gasLimit, bool isCreation, bytes calldata data)
+        private
+    {
         if (block.number <= OPENS_AFTER) revert NotOpen(OPENS_AFTER);
         if (isCreation && to != address(0)) revert BadTarget();
         if (data.length > MAX_DATA_BYTES) revert DataTooLong(data.length, MAX_DATA_BYTES);

@@ -80,11 +80,7 @@ contract SequencerSet is ISequencerSet {
     }
 
     /// @inheritdoc ISequencerSet
-    function checkpoint(uint64 id)
-        external
-        view
-        returns (bytes32 setHash, uint64 totalWeight, uint64 supersededAt)
-    {
+    function checkpoint(uint64 id) external view returns (bytes32 setHash, uint64 totalWeight, uint64 supersededAt) {
         uint64 latest = latestId;
         if (id == 0 || id > latest) revert UnknownSnapshot(id);
         Snapshot storage taken = _snapshots[id];
@@ -102,11 +98,7 @@ contract SequencerSet is ISequencerSet {
     }
 
     /// The candidates with the most weight, heaviest first; of equal ones the older operator.
-    function _heaviest(IStaking.Candidate[] memory candidates)
-        private
-        view
-        returns (IStaking.Candidate[] memory top)
-    {
+    function _heaviest(IStaking.Candidate[] memory candidates) private view returns (IStaking.Candidate[] memory top) {
         uint256 size = candidates.length < _MAX_MEMBERS ? candidates.length : _MAX_MEMBERS;
         top = new IStaking.Candidate[](size);
         uint256 filled;

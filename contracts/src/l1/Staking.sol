@@ -190,7 +190,9 @@ contract Staking is IStaking, Ownable2Step {
         external
         onlyOperatorOwner(operatorId)
     {
-        if (bytes(name).length > MAX_METADATA_BYTES || bytes(url).length > MAX_METADATA_BYTES) revert NameTooLong();
+        if (bytes(name).length > MAX_METADATA_BYTES || bytes(url).length > MAX_METADATA_BYTES) {
+            revert NameTooLong();
+        }
         emit MetadataChanged(operatorId, name, url);
     }
 
@@ -209,8 +211,7 @@ contract Staking is IStaking, Ownable2Step {
     /// @inheritdoc IStaking
     function domainSeparator() external view returns (bytes32) {
         // An L1 that forked under another chain id is another network.
-        return
-            block.chainid == _CHAIN_ID ? _DOMAIN_SEPARATOR : Signing.domainSeparator(block.chainid, address(this));
+        return block.chainid == _CHAIN_ID ? _DOMAIN_SEPARATOR : Signing.domainSeparator(block.chainid, address(this));
     }
 
     /// @inheritdoc IStaking

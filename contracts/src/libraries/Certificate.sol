@@ -24,13 +24,11 @@ library Certificate {
     /// @param bitmap Bit i: member i has signed.
     /// @param signatures EIP-2098 signatures, concatenated in member order.
     /// @return signed Signed weight.
-    function check(
-        bytes32 digest,
-        bytes32[] calldata members,
-        uint256 total,
-        uint256 bitmap,
-        bytes calldata signatures
-    ) internal pure returns (uint256 signed) {
+    function check(bytes32 digest, bytes32[] calldata members, uint256 total, uint256 bitmap, bytes calldata signatures)
+        internal
+        pure
+        returns (uint256 signed)
+    {
         if (members.length < 256 && bitmap >> members.length != 0) revert MalformedCertificate();
         uint256 offset;
         for (uint256 index; bitmap >> index != 0; ++index) {

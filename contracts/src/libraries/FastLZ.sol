@@ -97,8 +97,7 @@ library FastLZ {
 
     function _u24(bytes memory data, uint256 index) private pure returns (uint256) {
         unchecked {
-            return uint8(data[index]) | (uint256(uint8(data[index + 1])) << 8)
-                | (uint256(uint8(data[index + 2])) << 16);
+            return uint8(data[index]) | (uint256(uint8(data[index + 1])) << 8) | (uint256(uint8(data[index + 2])) << 16);
         }
     }
 }
