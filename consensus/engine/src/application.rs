@@ -1,0 +1,139 @@
+//! The port to the node: what consensus asks of the chain.
+
+use std::time::Instant;
+
+use alloy_primitives::{Address, B256, Bytes};
+use async_trait::async_trait;
+use protocol::{CommitCertificate, CompactSignature, Height, Leadership, Round, signing};
+
+/// The chain, as consensus sees it.
+///
+/// Methods are called from tasks of their own, never from the engine's loop; `commit` and `validate` of consecutive
+/// heights never overlap. The encoded block is RLP whose first item is the Ethereum header; its hash is the block hash.
+#[async_trait]
+pub trait Application: Send + Sync + 'static {
+    /// Height of the last committed block; 0 at genesis.
+    fn head(&self) -> Height;
+
+    /// Timestamp of the last committed block in milliseconds since the epoch; anchors the pace.
+    fn head_timestamp_ms(&self) -> u64;
+
+    /// First height this node can serve to peers that catch up.
+    fn earliest(&self) -> Height {
+        Height(1)
+    }
+
+    /// Members, weights and leader order of `height`. Asked for the head's successor only.
+    ///
+    /// # Errors
+    /// Any error stops the engine.
+    fn leadership(&self, height: Height) -> Result<Leadership, AppError>;
+
+    /// Resolves when `height` should start: transactions wait, or the idle interval is over. Called no earlier than one
+    /// block interval after the head's timestamp, and dropped when a leader's slice for `height` arrives first.
+    async fn ready(&self, height: Height);
+
+    /// Builds a block. It must return before `deadline`, after which voters give up on this round.
+    ///
+    /// # Errors
+    /// [`AppError::Retry`] skips this round; [`AppError::Halt`] stops the engine.
+    async fn propose(&self, height: Height, round: Round, deadline: Instant) -> Result<Built, AppError>;
+
+    /// Decodes, executes and checks a block completely, the state root included.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    async fn validate(&self, candidate: Candidate) -> Result<(), Refusal>;
+
+    /// Makes the decided block and its certificate durable, atomically. The block was validated in this run.
+    ///
+    /// # Errors
+    /// Any error stops the engine: a decided block that cannot be committed leaves nothing to do.
+    async fn commit(&self, certificate: CommitCertificate, block: Bytes) -> Result<(), AppError>;
+
+    /// A committed block with its certificate.
+    async fn decided(&self, height: Height) -> Option<(Bytes, CommitCertificate)>;
+
+    /// Keeps evidence of equivocation; it must be durable on return.
+    ///
+    /// # Errors
+    /// Any error stops the engine.
+    async fn evidence(&self, evidence: Vec<Evidence>) -> Result<(), AppError>;
+}
+
+/// A block built by this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// Hash.
+    pub hash: B256,
+    /// Encoded block.
+    pub block: Bytes,
+}
+
+/// A block to check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Height, always the head's successor.
+    pub height: Height,
+    /// Leader the header must name. `None` for a block that comes with a certificate: whoever built it, two thirds
+    /// checked that.
+    pub leader: Option<Address>,
+    /// Hash, already checked against the header.
+    pub hash: B256,
+    /// Encoded block.
+    pub block: Bytes,
+}
+
+/// The application's failures.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppError {
+    /// Not now; a later round may work.
+    #[error("{0}")]
+    Retry(String),
+    /// Nothing sensible can follow.
+    #[error("{0}")]
+    Halt(String),
+}
+
+/// Why a block gets no vote.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The block breaks a rule; everybody honest refuses it.
+    #[error("invalid block: {0}")]
+    Invalid(String),
+    /// This node cannot tell now (for example its L1 view is behind); it abstains.
+    #[error("cannot check block: {0}")]
+    Unable(String),
+}
+
+/// Two statements of one signer that contradict each other, each with its signature over the EIP-712 digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// Two votes of one type in one round.
+    Votes {
+        /// Who signed.
+        signer: Address,
+        /// First vote.
+        first: (signing::Vote, CompactSignature),
+        /// Second vote.
+        second: (signing::Vote, CompactSignature),
+    },
+    /// Two proposals in one round.
+    Proposals {
+        /// Who signed.
+        signer: Address,
+        /// First proposal.
+        first: (signing::Proposal, CompactSignature),
+        /// Second proposal.
+        second: (signing::Proposal, CompactSignature),
+    },
+    /// Two slices at one place.
+    Slices {
+        /// Who signed.
+        signer: Address,
+        /// First slice.
+        first: (signing::Slice, CompactSignature),
+        /// Second slice.
+        second: (signing::Slice, CompactSignature),
+    },
+}

@@ -1,0 +1,190 @@
+//! Blocks of the height under vote: slices coming in, blocks put together, and what is known about them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use alloy_primitives::{Address, B256};
+use protocol::Domain;
+use protocol::limits::MAX_BLOCK_BYTES;
+
+use super::HeightView;
+use crate::context::{Slice, SliceBody};
+use crate::proposal_log::{MAX_BLOCKS, Undecided};
+use crate::signing::slice_signer;
+use crate::slices::{Assembly, MAX_SLICES, Step};
+
+/// Rounds ahead of ours whose slices are kept.
+const MAX_ROUNDS_AHEAD: u32 = 8;
+/// Slices of the next height kept until ours is committed.
+const MAX_EARLY_SLICES: usize = 2 * MAX_SLICES as usize;
+/// Bytes of them.
+const MAX_EARLY_BYTES: usize = 2 * MAX_BLOCK_BYTES;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// Left by a former run; to be executed again.
+    Recovered,
+    /// The same, being executed.
+    Checking,
+    /// Executed and stored here.
+    Valid,
+    /// The same, from a peer's history.
+    Synced,
+}
+
+/// What became of a slice.
+pub(super) enum Taken {
+    /// Not ours to keep, or known.
+    Nothing,
+    /// A leader of the current height is streaming.
+    Progress,
+    /// A block is whole.
+    Complete(Box<Undecided>),
+    /// Its leader contradicts itself.
+    Conflict(Address, Box<(Slice, Slice)>),
+}
+
+#[derive(Default)]
+pub(super) struct Blocks {
+    known: BTreeMap<B256, (Known, Undecided)>,
+    assemblies: BTreeMap<u32, Assembly>,
+    /// Rounds whose leader has been reported.
+    accused: BTreeSet<u32>,
+    early: Vec<Slice>,
+    early_bytes: usize,
+}
+
+impl Blocks {
+    /// A new height: everything but early slices goes.
+    pub(super) fn start(&mut self, height: u64) {
+        self.known.retain(|_, (_, undecided)| undecided.height >= height);
+        self.assemblies.clear();
+        self.accused.clear();
+    }
+
+    pub(super) fn get(&self, hash: &B256) -> Option<&Undecided> {
+        self.known.get(hash).map(|(_, undecided)| undecided)
+    }
+
+    /// Executed in this run.
+    pub(super) fn is_valid(&self, hash: &B256) -> bool {
+        matches!(self.known.get(hash), Some((Known::Valid | Known::Synced, _)))
+    }
+
+    pub(super) fn is_synced(&self, hash: &B256) -> bool {
+        matches!(self.known.get(hash), Some((Known::Synced, _)))
+    }
+
+    /// Blocks of a round that were executed.
+    pub(super) fn valid_in(&self, round: u32) -> impl Iterator<Item = &Undecided> {
+        let valid = move |entry: &&(Known, Undecided)| entry.0 == Known::Valid && entry.1.round == round;
+        self.known.values().filter(valid).map(|(_, undecided)| undecided)
+    }
+
+    /// Blocks of a former run, each once, to be executed again. They stay known meanwhile, because the engine's log may
+    /// decide one of them at any time.
+    pub(super) fn take_recovered(&mut self) -> Vec<Undecided> {
+        let mut taken = Vec::new();
+        for (known, undecided) in self.known.values_mut() {
+            if *known == Known::Recovered {
+                *known = Known::Checking;
+                taken.push(undecided.clone());
+            }
+        }
+        for undecided in &taken {
+            // Slices that come again are the ones held here, or evidence.
+            let assembly = self.assemblies.entry(undecided.round).or_default();
+            for slice in &undecided.slices {
+                assembly.add(slice.clone());
+            }
+        }
+        taken
+    }
+
+    pub(super) fn recover(&mut self, undecided: Undecided) {
+        self.insert(Known::Recovered, undecided);
+    }
+
+    pub(super) fn insert_valid(&mut self, undecided: Undecided) {
+        self.insert(Known::Valid, undecided);
+    }
+
+    pub(super) fn insert_synced(&mut self, undecided: Undecided) {
+        self.insert(Known::Synced, undecided);
+    }
+
+    fn insert(&mut self, known: Known, undecided: Undecided) {
+        if self.known.len() >= MAX_BLOCKS && !self.known.contains_key(&undecided.hash) {
+            // Dozens of failed rounds: the block of the oldest round is the least likely to be decided.
+            let oldest = self.known.iter().min_by_key(|(_, (_, block))| block.round).map(|(hash, _)| *hash);
+            oldest.and_then(|hash| self.known.remove(&hash));
+        }
+        // A block that came with slices can be relayed; keep that form.
+        let keep_slices = undecided.slices.is_empty();
+        let before = self.known.remove(&undecided.hash).map(|(_, before)| before);
+        let block = match before {
+            Some(before) if keep_slices && !before.slices.is_empty() => before,
+            _ => undecided,
+        };
+        self.known.insert(block.hash, (known, block));
+    }
+
+    pub(super) fn take_early(&mut self) -> Vec<Slice> {
+        self.early_bytes = 0;
+        std::mem::take(&mut self.early)
+    }
+
+    /// Takes a slice from the network. Only the leader of its round may have signed it.
+    pub(super) fn take(&mut self, view: &HeightView, domain: &Domain, round: u32, slice: Slice) -> Taken {
+        if slice.height == view.height.saturating_add(1) {
+            self.keep_early(view, domain, slice);
+            return Taken::Nothing;
+        }
+        if slice.height != view.height || slice.round > round.saturating_add(MAX_ROUNDS_AHEAD) {
+            return Taken::Nothing;
+        }
+        let at = slice.round;
+        let Some(leader) = view.leadership.leader(at) else { return Taken::Nothing };
+        if slice_signer(domain, &slice) != Some(leader) {
+            tracing::debug!(height = slice.height, round = at, "slice of a stranger");
+            return Taken::Nothing;
+        }
+        if self.assemblies.len() >= MAX_BLOCKS && !self.assemblies.contains_key(&at) {
+            self.assemblies.pop_first();
+        }
+        match self.assemblies.entry(at).or_default().add(slice) {
+            Step::Incomplete => Taken::Progress,
+            Step::Broken => {
+                tracing::warn!(height = view.height, round = at, %leader, "broken slices");
+                Taken::Nothing
+            }
+            Step::Complete(whole) => {
+                let whole = *whole;
+                Taken::Complete(Box::new(Undecided {
+                    height: view.height,
+                    round: at,
+                    leader,
+                    hash: whole.hash,
+                    block: whole.block,
+                    slices: whole.slices,
+                }))
+            }
+            Step::Conflict(pair) if self.accused.insert(at) => Taken::Conflict(leader, pair),
+            Step::Conflict(_) => Taken::Nothing,
+        }
+    }
+
+    fn keep_early(&mut self, view: &HeightView, domain: &Domain, slice: Slice) {
+        let bytes = match &slice.body {
+            SliceBody::Data(data) => data.len(),
+            SliceBody::Last { .. } => 0,
+        };
+        let fits = self.early.len() < MAX_EARLY_SLICES && self.early_bytes.saturating_add(bytes) <= MAX_EARLY_BYTES;
+        // Who leads the next height is not known yet; that it is a member is what can be checked.
+        let is_member =
+            || slice_signer(domain, &slice).is_some_and(|signer| view.leadership.set.index_of(signer).is_some());
+        if fits && is_member() {
+            self.early_bytes = self.early_bytes.saturating_add(bytes);
+            self.early.push(slice);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Everything that waits: the application's work, the disk, the network, the clock.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use alloy_primitives::Address;
+use bytes::Bytes as WireBytes;
+use malachite::app::streaming::{StreamContent, StreamId, StreamMessage};
+use malachite::app::types::sync::RawDecidedValue;
+use malachite::{NetworkMsg, NetworkRequest, Reply};
+use parking_lot::Mutex;
+use protocol::{CommitCertificate, Round, SequencerSet, Weight};
+use tokio::sync::{Notify, mpsc};
+
+use super::{Done, DriverError};
+use crate::application::{AppError, Application, Candidate, Evidence, Refusal};
+use crate::codec::{MAX_SYNC_BATCH, MAX_SYNC_BYTES};
+use crate::context::{Height, Horae, Slice, from_protocol};
+use crate::proposal_log::{ProposalLog, Undecided};
+use crate::record::RecordError;
+use crate::signer::{GuardedSigner, SignerError};
+use crate::slices::cut;
+
+/// How long to wait for a quorum of connected signers before starting anyway: peers may be down for good.
+const PEER_WAIT: Duration = Duration::from_secs(5);
+/// Between two looks at the connections.
+const PEER_POLL: Duration = Duration::from_millis(20);
+/// Overhead of a decided value besides its block.
+const CERTIFICATE_BYTES: usize = 8 * 1024;
+
+/// Milliseconds since the epoch.
+pub(super) fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Waits until signers with a quorum of the weight are connected, ourselves included.
+pub(super) async fn peers(requests: &mpsc::Sender<NetworkRequest>, set: &SequencerSet, own: Address) {
+    let deadline = Instant::now() + PEER_WAIT;
+    while Instant::now() < deadline {
+        let Ok(Some(dump)) = NetworkRequest::dump_state(requests).await else { return };
+        let connected = dump
+            .peers
+            .values()
+            .filter_map(|peer| <[u8; 20]>::try_from(peer.consensus_public_key.as_deref()?).ok())
+            .map(Address::from)
+            .filter(|signer| *signer != own)
+            .collect::<std::collections::BTreeSet<_>>();
+        let weight = connected.iter().chain([&own]).filter_map(|signer| set.weight_of(*signer));
+        let weight = weight.fold(0u64, |sum, weight| sum.saturating_add(weight.0));
+        if set.is_quorum(Weight(weight)) {
+            return;
+        }
+        tokio::time::sleep(PEER_POLL).await;
+    }
+    tracing::warn!("starting without a quorum of connected signers");
+}
+
+/// Builds, signs and stores a block. Nothing of it leaves before it is on disk.
+pub(super) async fn propose(
+    application: Arc<dyn Application>,
+    signer: GuardedSigner,
+    proposals: Arc<Mutex<ProposalLog>>,
+    height: u64,
+    round: u32,
+    deadline: Instant,
+) -> Result<Undecided, AppError> {
+    let built = application.propose(protocol::Height(height), Round(round), deadline).await?;
+    let signed = tokio::task::spawn_blocking(move || {
+        let bodies = cut(built.hash, &built.block);
+        let slices = signer.sign_slices(height, round, built.hash, bodies).map_err(|error| match error {
+            // A place that is past is no reason to stop; a failing disk or key is.
+            SignerError::Record(RecordError::Conflict { .. } | RecordError::Behind { .. }) => {
+                AppError::Retry(error.to_string())
+            }
+            other => AppError::Halt(other.to_string()),
+        })?;
+        let leader = signer.address();
+        let undecided = Undecided { height, round, leader, hash: built.hash, block: built.block, slices };
+        proposals.lock().append(&undecided).map_err(|error| AppError::Halt(format!("proposal log: {error}")))?;
+        Ok(undecided)
+    });
+    signed.await.map_err(|error| AppError::Halt(error.to_string()))?
+}
+
+/// Executes a block while it is written to the proposal log.
+pub(super) async fn check(
+    application: Arc<dyn Application>,
+    store: Option<Arc<Mutex<ProposalLog>>>,
+    undecided: Undecided,
+    leader: Option<Address>,
+) -> Result<(Undecided, Result<(), Refusal>), DriverError> {
+    let candidate = Candidate {
+        height: protocol::Height(undecided.height),
+        leader,
+        hash: undecided.hash,
+        block: undecided.block.clone(),
+    };
+    let stored = tokio::task::spawn_blocking(move || {
+        let result = store.map_or(Ok(()), |proposals| proposals.lock().append(&undecided));
+        result.map(|()| undecided)
+    });
+    let verdict = application.validate(candidate).await;
+    let undecided = stored.await.map_err(|error| DriverError::Task(error.to_string()))??;
+    Ok((undecided, verdict))
+}
+
+/// Commits a decided block, executing it first if this run has not.
+pub(super) async fn commit(
+    application: Arc<dyn Application>,
+    undecided: Undecided,
+    is_checked: bool,
+    certificate: CommitCertificate,
+) -> Result<(), DriverError> {
+    if !is_checked {
+        let (height, hash) = (protocol::Height(undecided.height), undecided.hash);
+        let candidate = Candidate { height, leader: None, hash, block: undecided.block.clone() };
+        let refused = |refusal| DriverError::DecidedRefused(height.0, hash, refusal);
+        application.validate(candidate).await.map_err(refused)?;
+    }
+    Ok(application.commit(certificate, undecided.block).await?)
+}
+
+/// Keeps the evidence, then waits until the next height should start: one interval after the last block's timestamp and
+/// then for the application, unless a leader is already streaming.
+pub(super) async fn pace(
+    application: Arc<dyn Application>,
+    evidence: Vec<Evidence>,
+    interval: Duration,
+    wake: &Notify,
+) -> Result<(), AppError> {
+    if !evidence.is_empty() {
+        application.evidence(evidence).await?;
+    }
+    let height = application.head().next();
+    let interval_ms = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+    let start_ms = application.head_timestamp_ms().saturating_add(interval_ms);
+    // A timestamp from the future (clock drift) must not stall us for longer than an interval.
+    let pause = Duration::from_millis(start_ms.saturating_sub(now_ms()).min(interval_ms));
+    let ready = async {
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+        application.ready(height).await;
+    };
+    tokio::select! {
+        () = ready => {}
+        () = wake.notified() => {}
+    }
+    Ok(())
+}
+
+/// Hands slices to the network in order. The stream's name contains the relaying round, so that a relay is not taken for
+/// a duplicate.
+pub(super) async fn publish(network: mpsc::Sender<NetworkMsg<Horae>>, slices: Vec<Slice>, relay_round: u32) -> Done {
+    for slice in slices {
+        let mut id = Vec::with_capacity(16);
+        id.extend_from_slice(&slice.height.to_be_bytes());
+        id.extend_from_slice(&slice.round.to_be_bytes());
+        id.extend_from_slice(&relay_round.to_be_bytes());
+        let sequence = u64::from(slice.index);
+        let message = StreamMessage::new(StreamId::new(WireBytes::from(id)), sequence, StreamContent::Data(slice));
+        if network.send(NetworkMsg::PublishProposalPart(message)).await.is_err() {
+            return Done::NetworkGone;
+        }
+    }
+    Done::Nothing
+}
+
+/// Answers a peer that catches up, within the bounds of one message.
+pub(super) async fn history(
+    application: Arc<dyn Application>,
+    range: RangeInclusive<Height>,
+    reply: Reply<Vec<RawDecidedValue<Horae>>>,
+) -> Done {
+    let mut values = Vec::new();
+    let mut bytes = 0usize;
+    for height in (range.start().0..=range.end().0).take(MAX_SYNC_BATCH) {
+        let Some((block, certificate)) = application.decided(protocol::Height(height)).await else { break };
+        bytes = bytes.saturating_add(block.len()).saturating_add(CERTIFICATE_BYTES);
+        if bytes > MAX_SYNC_BYTES && !values.is_empty() {
+            break;
+        }
+        values.push(RawDecidedValue::new(block.0, from_protocol(&certificate)));
+    }
+    let _ = reply.send(values);
+    Done::Nothing
+}

@@ -1,0 +1,184 @@
+//! The only way to the signing key: every statement passes the record first.
+
+use std::sync::Arc;
+
+use alloy_primitives::B256;
+use async_trait::async_trait;
+use k256::ecdsa::SigningKey;
+use malachite::Signer;
+use malachite::app::types::core::{SignedMessage, ValidatorProof, VoteExtensionScope, VoteType};
+use malachite_signing::Error;
+use parking_lot::Mutex;
+use protocol::signing::{SignError, address_of};
+use protocol::{CompactSignature, Domain};
+
+use crate::context::{Address, Horae, Proposal, Slice, SliceBody, Vote};
+use crate::record::{RecordError, Signed, SignerRecord, Step};
+use crate::signing::{hash_of, proposal_digest, slice_digest, validator_proof_digest, vote_digest};
+
+/// Why nothing was signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignerError {
+    /// The record refuses or failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The key failed.
+    #[error(transparent)]
+    Key(#[from] SignError),
+    /// Vote extensions do not exist here.
+    #[error("vote extensions are not signed")]
+    Extension,
+    /// The runtime is shutting down.
+    #[error("the signing task was cancelled")]
+    Cancelled,
+}
+
+struct Inner {
+    key: SigningKey,
+    domain: Domain,
+    record: Mutex<SignerRecord>,
+}
+
+/// Signs votes, proposals and slices, each place once.
+#[derive(Clone)]
+pub struct GuardedSigner {
+    inner: Arc<Inner>,
+    address: alloy_primitives::Address,
+}
+
+impl core::fmt::Debug for GuardedSigner {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("GuardedSigner").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl GuardedSigner {
+    /// Guards `key` with its record.
+    #[must_use]
+    pub fn new(key: SigningKey, domain: Domain, record: SignerRecord) -> Self {
+        let address = address_of(&key);
+        Self { inner: Arc::new(Inner { key, domain, record: Mutex::new(record) }), address }
+    }
+
+    /// Address of the key.
+    #[must_use]
+    pub const fn address(&self) -> alloy_primitives::Address {
+        self.address
+    }
+
+    /// Block whose slices were signed for a place, if any.
+    #[must_use]
+    pub fn slices_at(&self, height: u64, round: u32) -> Option<B256> {
+        self.inner.record.lock().slices_at(height, round)
+    }
+
+    async fn admit_and_sign(
+        &self,
+        height: u64,
+        statement: Signed,
+        digest: B256,
+    ) -> Result<CompactSignature, SignerError> {
+        let inner = Arc::clone(&self.inner);
+        // The record is flushed to disk: milliseconds that must not block the runtime's workers.
+        let signed = tokio::task::spawn_blocking(move || {
+            inner.record.lock().admit(height, statement)?;
+            Ok(CompactSignature::sign(&inner.key, &digest)?)
+        });
+        signed.await.map_err(|_| SignerError::Cancelled)?
+    }
+
+    /// Signs all slices of one block. Blocking: flushes the record and hashes the block.
+    ///
+    /// # Errors
+    /// The record refuses (another block was signed for this place), or the disk or the key failed.
+    pub fn sign_slices(
+        &self,
+        height: u64,
+        round: u32,
+        block_hash: B256,
+        bodies: Vec<SliceBody>,
+    ) -> Result<Vec<Slice>, SignerError> {
+        let statement = Signed { round, step: Step::Slices, pol_round: -1, block_hash };
+        self.inner.record.lock().admit(height, statement)?;
+        (0u32..)
+            .zip(bodies)
+            .map(|(index, body)| {
+                let digest = slice_digest(&self.inner.domain, height, round, index, &body);
+                let signature = CompactSignature::sign(&self.inner.key, &digest)?.into();
+                Ok(Slice { height, round, index, body, signature })
+            })
+            .collect()
+    }
+}
+
+fn engine_error(error: SignerError) -> Error {
+    tracing::error!(%error, "signing refused");
+    Error::from_source(error)
+}
+
+#[async_trait]
+impl Signer<Horae> for GuardedSigner {
+    async fn sign_vote(&self, vote: Vote) -> Result<SignedMessage<Horae, Vote>, Error> {
+        let statement = vote_statement(&vote);
+        let digest = vote_digest(&self.inner.domain, &vote);
+        let signature = self.admit_and_sign(vote.height.0, statement, digest).await.map_err(engine_error)?;
+        Ok(SignedMessage::new(vote, signature.into()))
+    }
+
+    async fn sign_proposal(&self, proposal: Proposal) -> Result<SignedMessage<Horae, Proposal>, Error> {
+        let statement = proposal_statement(&proposal);
+        let digest = proposal_digest(&self.inner.domain, &proposal);
+        let signature = self.admit_and_sign(proposal.height.0, statement, digest).await.map_err(engine_error)?;
+        Ok(SignedMessage::new(proposal, signature.into()))
+    }
+
+    async fn sign_vote_extension(
+        &self,
+        _: VoteExtensionScope<Horae>,
+        (): (),
+    ) -> Result<SignedMessage<Horae, ()>, Error> {
+        Err(engine_error(SignerError::Extension))
+    }
+
+    async fn sign_validator_proof(
+        &self,
+        public_key: Vec<u8>,
+        peer_id: Vec<u8>,
+    ) -> Result<ValidatorProof<Horae>, Error> {
+        let digest = validator_proof_digest(&public_key, &peer_id);
+        let signature = CompactSignature::sign(&self.inner.key, &digest).map_err(|e| engine_error(e.into()))?;
+        Ok(ValidatorProof::new(public_key, peer_id, signature.into()))
+    }
+}
+
+/// What the record keeps of a vote.
+#[must_use]
+pub fn vote_statement(vote: &Vote) -> Signed {
+    Signed {
+        round: vote.round.as_u32().unwrap_or_default(),
+        step: match vote.kind {
+            VoteType::Prevote => Step::Prevote,
+            VoteType::Precommit => Step::Precommit,
+        },
+        pol_round: -1,
+        block_hash: hash_of(&vote.value),
+    }
+}
+
+/// What the record keeps of a proposal.
+#[must_use]
+pub fn proposal_statement(proposal: &Proposal) -> Signed {
+    Signed {
+        round: proposal.round.as_u32().unwrap_or_default(),
+        step: Step::Proposal,
+        pol_round: proposal.pol_round.as_i64(),
+        block_hash: proposal.value.0,
+    }
+}
+
+/// The engine's address type for a signer.
+impl From<&GuardedSigner> for Address {
+    fn from(signer: &GuardedSigner) -> Self {
+        Self(signer.address)
+    }
+}
