@@ -126,6 +126,13 @@ impl Gatherer {
         self.open.iter().find(|(hash, _)| *hash == batch).map(|(_, open)| open.certified())
     }
 
+    /// The certificate of a proposal, if it is complete.
+    #[must_use]
+    pub fn complete(&self, batch: B256) -> Option<CertifiedBatch> {
+        let mut open = self.open.iter().filter(|(hash, open)| *hash == batch && open.complete);
+        open.next().map(|(_, open)| open.certified())
+    }
+
     /// Forgets proposals up to an index that is on L1.
     pub fn close_through(&mut self, index: u64) {
         self.open.retain(|(_, open)| open.header.index > index);

@@ -116,6 +116,18 @@ pub trait BatchL1: Send + Sync {
     async fn submit(&self, batch: &CertifiedBatch) -> Result<(), SubmitError>;
 }
 
+impl L1BatchEvent {
+    /// The part of an L1 event that concerns batches.
+    #[must_use]
+    pub fn of(event: &l1::L1Event) -> Vec<Self> {
+        match event {
+            l1::L1Event::BatchIncluded(batch) => vec![Self::Included(batch.header.clone())],
+            l1::L1Event::BatchDropped(batch) => vec![Self::Dropped(batch.header.clone())],
+            l1::L1Event::Final(block) => block.batches.iter().map(|batch| Self::Final(batch.header.clone())).collect(),
+        }
+    }
+}
+
 /// What the L1 watcher saw of batches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum L1BatchEvent {

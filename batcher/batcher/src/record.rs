@@ -94,6 +94,13 @@ impl BatchSignerRecord {
         Ok(())
     }
 
+    /// Whether this header's blocks have been promised.
+    #[must_use]
+    pub fn has_promised(&self, header: &BatchHeader) -> bool {
+        let ends = self.claims.get(&header.lastHeight) == Some(&header.lastBlockHash);
+        ends && self.claims.contains_key(&header.firstHeight)
+    }
+
     /// Forgets heights whose batch is final on L1: nothing signed for them can matter again.
     ///
     /// # Errors

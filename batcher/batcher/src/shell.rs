@@ -1,6 +1,6 @@
 //! The batcher's task: one loop that owns all state and performs what the pure parts decide.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,6 +25,10 @@ use crate::{
 const TICK: Duration = Duration::from_millis(200);
 /// Time after which a proposer sends an incomplete proposal again.
 const REBROADCAST_MS: u64 = 2_000;
+/// Least time between two proposals of one member that are checked, and between two sendings of one signature.
+const MIN_REPEAT_MS: u64 = 1_000;
+/// Own proposals remembered. Those L1 never takes leave when there are too many.
+const MAX_MINE: usize = 256;
 
 /// Changes the blocks of a proposal before its data is committed to: the seam of the devnet's faulty leader.
 pub type AlterProposal = fn(&mut Vec<BatchBlock>);
@@ -127,6 +131,8 @@ pub struct Batcher {
     posting: bool,
     retry_post_ms: u64,
     waiting_bytes: WaitingBytes,
+    /// When a proposal of each member was last checked, and our signature last sent again.
+    checked_ms: BTreeMap<Address, u64>,
     status: watch::Sender<BatcherStatus>,
     posted: mpsc::Sender<Posted>,
 }
@@ -171,6 +177,7 @@ impl Batcher {
             posting: false,
             retry_post_ms: 0,
             waiting_bytes: WaitingBytes::default(),
+            checked_ms: BTreeMap::new(),
             status,
             posted,
             config,
@@ -275,7 +282,9 @@ impl Batcher {
         let Some(set) = self.chain.set_of(epoch)?.filter(|set| set.index_of(self.me).is_some()) else {
             return Ok(());
         };
-        self.record.promise(&plan.header, &plan.hashes)?;
+        if !self.promise(&plan.header, &plan.hashes)? {
+            return Ok(());
+        }
         let batch = plan.header.hash();
         let signature = CompactSignature::sign(&self.key, &self.config.domain.digest(&plan.header))?;
         tracing::info!(
@@ -283,13 +292,19 @@ impl Batcher {
             bytes = plan.channel.len(), "batch proposed"
         );
         self.last_proposal.saw(plan.header.index, now);
+        if self.mine.len() >= MAX_MINE {
+            self.mine.clear();
+        }
         self.mine.insert(batch);
         let proposal = BatchProposal { header: plan.header, da, channel: plan.channel, signature };
         self.network.broadcast(BatchMessage::Proposal(proposal.clone()).encode(now));
         self.gatherer.open(proposal.header.clone(), da, proposal.channel.clone(), set);
         self.open = Some((proposal, now));
         self.count(&BatchSignature { batch, signer: self.me, signature })?;
-        if alter.is_some() && let Some(partial) = self.gatherer.partial(batch) {
+        if let Some(certified) = self.gatherer.complete(batch) {
+            // Certified before, when L1 did not take it: the header is the same because no block came since.
+            self.keep(certified)?;
+        } else if alter.is_some() && let Some(partial) = self.gatherer.partial(batch) {
             // The faulty leader tries its luck on L1 with its own signature.
             self.post(partial, now);
         }
@@ -310,7 +325,7 @@ impl Batcher {
 
     async fn on_message(&mut self, Incoming { from, bytes }: Incoming) -> Result<(), BatcherError> {
         let verdict = match BatchMessage::decode(&bytes) {
-            Ok(BatchMessage::Proposal(proposal)) => self.on_proposal(proposal).await?,
+            Ok(BatchMessage::Proposal(proposal)) => self.on_proposal(proposal, false).await?,
             Ok(BatchMessage::Signature(signature)) => self.count(&signature)?,
             Err(_) => Verdict::Bad,
         };
@@ -318,7 +333,7 @@ impl Batcher {
         Ok(())
     }
 
-    async fn on_proposal(&mut self, proposal: BatchProposal) -> Result<Verdict, BatcherError> {
+    async fn on_proposal(&mut self, proposal: BatchProposal, retried: bool) -> Result<Verdict, BatcherError> {
         let epoch = self.config.params.epoch_of(Height(proposal.header.firstHeight));
         let Some(set) = self.chain.set_of(epoch)? else {
             return Ok(Verdict::Ignored);
@@ -330,11 +345,21 @@ impl Batcher {
         if proposal.header.index <= tip.index {
             return Ok(Verdict::Ignored);
         }
+        let now = now_ms();
+        let repeated = self.checked_ms.get(&proposer).is_some_and(|last| now.saturating_sub(*last) < MIN_REPEAT_MS);
+        if repeated && !retried {
+            return Ok(Verdict::Ignored);
+        }
+        // Bounded by the members of recent sets: only they get here.
+        self.checked_ms.retain(|_, last| now.saturating_sub(*last) < MIN_REPEAT_MS);
+        self.checked_ms.insert(proposer, now);
         let batch = proposal.header.hash();
         let theirs = BatchSignature { batch, signer: proposer, signature: proposal.signature };
         if self.gatherer.knows(batch) {
             self.count(&theirs)?;
-            self.sign(&proposal.header, batch)?;
+            if self.record.has_promised(&proposal.header) {
+                self.sign(&proposal.header, batch)?;
+            }
             return Ok(Verdict::Ignored);
         }
         let (chain, params) = (self.chain.clone(), self.config.params.clone());
@@ -357,11 +382,23 @@ impl Batcher {
         let complete = self.gatherer.open(header.clone(), da, proposal.channel, set.clone());
         complete.map_or(Ok(()), |batch| self.keep(*batch))?;
         self.count(&theirs)?;
-        if set.index_of(self.me).is_some() {
-            self.record.promise(&header, &hashes)?;
+        if set.index_of(self.me).is_some() && self.promise(&header, &hashes)? {
             self.sign(&header, batch)?;
         }
         Ok(Verdict::Good)
+    }
+
+    /// Makes a header's blocks durable in the signer record. `false` when L1 has not been final for so long that
+    /// nothing more may be signed; a conflict ends the node, since its own chain must have changed.
+    fn promise(&mut self, header: &BatchHeader, hashes: &[B256]) -> Result<bool, BatcherError> {
+        match self.record.promise(header, hashes) {
+            Ok(()) => Ok(true),
+            Err(error @ RecordError::Full) => {
+                tracing::error!(batch = header.index, %error, "batch not signed");
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn refuse(&mut self, header: &BatchHeader, proposer: Address, error: &Mismatch) {
@@ -428,7 +465,11 @@ impl Batcher {
             Err(SubmitError::Refused(error)) => {
                 tracing::warn!(batch = header.index, error, "L1 refuses the batch");
                 self.status.send_modify(|status| status.last_l1_refusal = Some(error));
-                self.outbox.forget(header)?;
+                // A batch that does not follow the tip right now was refused for that; it may follow again.
+                let tip = self.batches.tip();
+                if header.parentHash == tip.hash || header.index <= tip.index {
+                    self.outbox.forget(header)?;
+                }
             }
         }
         Ok(())
@@ -462,7 +503,7 @@ impl Batcher {
 
     async fn retry_deferred(&mut self) -> Result<(), BatcherError> {
         for proposal in self.deferred.take(&self.batches.tip()) {
-            self.on_proposal(proposal).await?;
+            self.on_proposal(proposal, true).await?;
         }
         Ok(())
     }

@@ -1,40 +1,42 @@
-//! Bindings of the L1 contracts: the calls and events this node uses.
+//! Bindings of the L1 contracts, made from the committed artifacts: what is deployed is what is called.
+
+#![allow(missing_docs, clippy::too_many_arguments, clippy::indexing_slicing, clippy::unwrap_used, unreachable_pub)]
 
 use alloy_sol_types::sol;
 
-sol! {
-    /// Statement that a batch's signers answer for; mirrors [`protocol::BatchHeader`].
-    #[derive(Debug, PartialEq, Eq)]
-    struct BatchHeader {
-        uint64 index;
-        bytes32 parentHash;
-        uint64 firstHeight;
-        uint64 lastHeight;
-        bytes32 lastBlockHash;
-        bytes32 stateRoot;
-        bytes32 withdrawalsRoot;
-        bytes32 blocksRoot;
-        bytes32 dataHash;
-        uint64 snapshotId;
-        uint64 l1OriginNumber;
-        bytes32 l1OriginHash;
-        uint64 depositCount;
-    }
-
-    /// Accepts certified batches.
+sol!(
+    /// The METIS token of a development network.
     #[derive(Debug)]
-    contract BatchRegistry {
-        function submitBatch(BatchHeader header, bytes32[] members, uint256 bitmap, bytes signatures, bytes data);
-        event BatchSubmitted(uint64 indexed index, bytes32 indexed batchHash, BatchHeader header, uint256 bitmap, bool blobs);
-    }
-
+    DevnetMetis,
+    "../../contracts/artifacts/DevnetMetis.json"
+);
+sol!(
+    /// Locks the stake that answers for signatures.
+    #[derive(Debug)]
+    Staking,
+    "../../contracts/artifacts/Staking.json"
+);
+sol!(
     /// Freezes the sequencer set under a number.
     #[derive(Debug)]
-    contract SequencerSet {
-        function snapshot() external returns (uint64 id);
-        event SnapshotTaken(uint64 indexed id, bytes32 setHash, uint64 totalWeight, bytes32 seed, bytes32[] members, uint256[] operatorIds);
-    }
-}
+    SequencerSet,
+    "../../contracts/artifacts/SequencerSet.json"
+);
+sol!(
+    /// Queues what L2 must execute.
+    #[derive(Debug)]
+    DepositQueue,
+    "../../contracts/artifacts/DepositQueue.json"
+);
+
+sol!(
+    /// Accepts certified batches.
+    #[derive(Debug)]
+    BatchRegistry,
+    "../../contracts/artifacts/BatchRegistry.json"
+);
+
+pub use BatchRegistry::BatchHeader;
 
 impl From<&protocol::BatchHeader> for BatchHeader {
     fn from(header: &protocol::BatchHeader) -> Self {

@@ -1,1 +1,181 @@
-//! Deployment of the contracts on a development L1.
+//! Deployment of a development network's contracts, in the order that `contracts/README.md` fixes.
+
+use std::time::Duration;
+
+use alloy::rpc::types::TransactionReceipt;
+use alloy::signers::local::PrivateKeySigner;
+use alloy_primitives::{Address, Bytes, U256};
+use alloy_sol_types::{SolCall, SolConstructor};
+use protocol::L1Origin;
+use protocol::genesis::L1Contracts;
+
+use crate::contracts::{BatchRegistry, DepositQueue, DevnetMetis, SequencerSet, Staking};
+use crate::events::{Event, decode};
+use crate::{L1Call, L1Client, L1Error, SendError, SenderConfig, Snapshot, TransactionSender};
+
+/// Wei of one METIS.
+const METIS: u128 = 1_000_000_000_000_000_000;
+/// Wei of ether an owner needs for its own two transactions; topped up by the deployer.
+const OWNER_ETHER: u128 = 100_000_000_000_000_000;
+/// Time between looks for a receipt: development chains mine at once.
+const POLL: Duration = Duration::from_millis(10);
+
+/// One operator to stake.
+#[derive(Clone, Debug)]
+pub struct OperatorConfig {
+    /// Cold key: stakes. Must differ from the signer.
+    pub owner: PrivateKeySigner,
+    /// Hot key: signs.
+    pub signer: Address,
+    /// Receives rewards.
+    pub recipient: Address,
+    /// Stake in whole METIS.
+    pub stake: u64,
+}
+
+/// What to deploy.
+#[derive(Clone, Debug)]
+pub struct DeployConfig {
+    /// Operators in the first snapshot.
+    pub operators: Vec<OperatorConfig>,
+    /// Owner of the staking contract's entry switches.
+    pub governance: Address,
+    /// Seconds a withdrawal of stake waits.
+    pub unbonding_delay: u64,
+    /// Least L1 blocks between snapshots.
+    pub snapshot_interval: u64,
+    /// Largest set.
+    pub max_members: u8,
+    /// Most L2 gas queued in one L1 block.
+    pub deposit_block_gas: u64,
+    /// Seconds a queue item may wait.
+    pub deposit_deadline: u64,
+    /// Seconds a superseded snapshot stays usable.
+    pub snapshot_grace: u64,
+}
+
+impl DeployConfig {
+    /// The parameters of a development network (DESIGN §4).
+    pub const fn devnet(operators: Vec<OperatorConfig>, governance: Address) -> Self {
+        Self {
+            operators,
+            governance,
+            unbonding_delay: 60,
+            snapshot_interval: 5,
+            max_members: 32,
+            deposit_block_gas: 20_000_000,
+            deposit_deadline: 20,
+            snapshot_grace: 86_400,
+        }
+    }
+}
+
+/// What was deployed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    /// Addresses, for the genesis file.
+    pub contracts: L1Contracts,
+    /// Genesis origin: the L1 block of the first snapshot.
+    pub origin: L1Origin,
+    /// The first snapshot: set and seed of the first two epochs.
+    pub snapshot: Snapshot,
+}
+
+/// Deploys the contracts, stakes the operators and takes the first snapshot.
+///
+/// # Errors
+/// See [`SendError`]; L1 is then left with whatever was deployed.
+pub async fn deploy(client: &L1Client, deployer: &PrivateKeySigner, config: &DeployConfig) -> Result<Deployment, SendError> {
+    let chain_id = client.chain_id().await?;
+    let account = Account::new(client, deployer);
+    let metis = account.create(&DevnetMetis::BYTECODE, &[]).await?;
+    let arguments = Staking::constructorCall {
+        metis_: metis,
+        governance: config.governance,
+        unbondingDelay_: config.unbonding_delay,
+    };
+    let staking = account.create(&Staking::BYTECODE, &arguments.abi_encode()).await?;
+    let arguments = SequencerSet::constructorCall {
+        staking,
+        minInterval_: config.snapshot_interval,
+        maxMembers_: config.max_members,
+    };
+    let sequencer_set = account.create(&SequencerSet::BYTECODE, &arguments.abi_encode()).await?;
+    let arguments = DepositQueue::constructorCall { metis_: metis, maxBlockGas: config.deposit_block_gas, opensAfter: 0 };
+    let deposit_queue = account.create(&DepositQueue::BYTECODE, &arguments.abi_encode()).await?;
+    let arguments = BatchRegistry::constructorCall {
+        staking,
+        sequencerSet: sequencer_set,
+        depositQueue: deposit_queue,
+        depositDeadline_: config.deposit_deadline,
+        snapshotGrace_: config.snapshot_grace,
+    };
+    let batch_registry = account.create(&BatchRegistry::BYTECODE, &arguments.abi_encode()).await?;
+    let contracts = L1Contracts { chain_id, metis, staking, sequencer_set, batch_registry, deposit_queue };
+    for operator in &config.operators {
+        stake(client, &account, &contracts, operator).await?;
+    }
+    let (origin, snapshot) = first_snapshot(client, &account, &contracts).await?;
+    Ok(Deployment { contracts, origin, snapshot })
+}
+
+async fn stake(
+    client: &L1Client,
+    deployer: &Account,
+    contracts: &L1Contracts,
+    operator: &OperatorConfig,
+) -> Result<(), SendError> {
+    let owner = operator.owner.address();
+    let amount = U256::from(operator.stake).saturating_mul(U256::from(METIS));
+    if client.balance(owner).await? < U256::from(OWNER_ETHER) {
+        let value = U256::from(OWNER_ETHER);
+        deployer.sender.send(L1Call { to: Some(owner), value, ..Default::default() }).await?;
+    }
+    deployer.call(contracts.metis, &DevnetMetis::mintCall { to: owner, amount }).await?;
+    let account = Account::new(client, &operator.owner);
+    account.call(contracts.metis, &DevnetMetis::approveCall { spender: contracts.staking, value: amount }).await?;
+    let register = Staking::registerCall {
+        amount: amount.to(),
+        signer: operator.signer,
+        recipient: operator.recipient,
+    };
+    account.call(contracts.staking, &register).await?;
+    Ok(())
+}
+
+async fn first_snapshot(
+    client: &L1Client,
+    deployer: &Account,
+    contracts: &L1Contracts,
+) -> Result<(L1Origin, Snapshot), SendError> {
+    let receipt = deployer.call(contracts.sequencer_set, &SequencerSet::snapshotCall {}).await?;
+    let missing = L1Error::Malformed("first snapshot");
+    let number = receipt.block_number.ok_or(missing.clone())?;
+    for log in receipt.inner.logs() {
+        if let Event::Snapshot(snapshot) = decode(log, contracts)? {
+            return Ok((client.header_by_number(number).await?.origin, snapshot));
+        }
+    }
+    Err(missing.into())
+}
+
+struct Account {
+    sender: TransactionSender,
+}
+
+impl Account {
+    fn new(client: &L1Client, key: &PrivateKeySigner) -> Self {
+        let config = SenderConfig { poll_interval: POLL, ..SenderConfig::default() };
+        Self { sender: TransactionSender::spawn(client.clone(), key.clone(), config) }
+    }
+
+    async fn create(&self, code: &Bytes, arguments: &[u8]) -> Result<Address, SendError> {
+        let input = [code.as_ref(), arguments].concat().into();
+        let receipt = self.sender.send(L1Call { input, ..Default::default() }).await?;
+        Ok(receipt.contract_address.ok_or(L1Error::Malformed("receipt of a creation"))?)
+    }
+
+    async fn call<C: SolCall>(&self, to: Address, call: &C) -> Result<TransactionReceipt, SendError> {
+        self.sender.send(L1Call { to: Some(to), input: call.abi_encode().into(), ..Default::default() }).await
+    }
+}

@@ -1,0 +1,68 @@
+use std::time::Duration;
+
+use alloy::providers::ext::AnvilApi;
+use alloy::rpc::types::anvil::ReorgOptions;
+use l1::{FinalBlocks, L1Error, L1Event, L1Reader, L1Watcher, Tag, WatchConfig};
+use protocol::genesis::L1Contracts;
+
+use crate::anvil::Anvil;
+use crate::eventually;
+
+fn reader(anvil: &Anvil) -> L1Reader {
+    let none = alloy_primitives::Address::repeat_byte(0xee);
+    let contracts = L1Contracts {
+        chain_id: 31_337,
+        metis: none,
+        staking: none,
+        sequencer_set: none,
+        batch_registry: none,
+        deposit_queue: none,
+    };
+    L1Reader::new(anvil.client(), contracts)
+}
+
+fn config() -> WatchConfig {
+    WatchConfig { start: 1, parent: None, poll_interval: Duration::from_millis(30) }
+}
+
+#[tokio::test]
+async fn final_blocks_have_no_gap_and_reorgs_stay_above() {
+    let anvil = Anvil::start(&["--no-mining"]);
+    let provider = anvil.client();
+    let provider = provider.provider();
+    provider.anvil_mine(Some(10), None).await.unwrap();
+    let (watcher, views, mut events) = L1Watcher::new(reader(&anvil), config(), FinalBlocks::default());
+    let task = tokio::spawn(watcher.run());
+    let view = eventually("first view", || async { *views.borrow() }).await;
+    assert_eq!((view.latest.number, view.safe.number, view.finalized.number), (10, 8, 6));
+    provider.anvil_reorg(ReorgOptions { depth: 3, tx_block_pairs: vec![] }).await.unwrap();
+    provider.anvil_mine(Some(5), None).await.unwrap();
+    let head = anvil.client().header_at_tag(Tag::Latest).await.unwrap().origin;
+    eventually("the new branch", || async { views.borrow().filter(|view| view.latest.hash == head.hash) }).await;
+    let mut seen = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        if let L1Event::Final(block) = event {
+            seen.push((block.origin.number, block.origin.hash, block.parent));
+        }
+    }
+    assert_eq!(seen.iter().map(|block| block.0).collect::<Vec<_>>(), (1..=head.number - 4).collect::<Vec<_>>());
+    assert!(seen.windows(2).all(|pair| pair[1].2 == pair[0].1), "one chain");
+    drop(events);
+    assert_eq!(task.await.unwrap(), Ok(()));
+}
+
+#[tokio::test]
+async fn broken_finality_stops_the_watcher() {
+    let anvil = Anvil::start(&["--no-mining"]);
+    let client = anvil.client();
+    client.provider().anvil_mine(Some(10), None).await.unwrap();
+    let (watcher, views, _events) = L1Watcher::new(reader(&anvil), config(), FinalBlocks::default());
+    let task = tokio::spawn(watcher.run());
+    eventually("first view", || async { *views.borrow() }).await;
+    client.provider().anvil_reorg(ReorgOptions { depth: 6, tx_block_pairs: vec![] }).await.unwrap();
+    assert!(matches!(task.await.unwrap(), Err(L1Error::FinalityBroken { number: 6, .. })));
+    // A node that restarts with what it knew as final finds out at once.
+    let parent = Some(alloy_primitives::B256::repeat_byte(1));
+    let (watcher, _views, _events) = L1Watcher::new(reader(&anvil), WatchConfig { start: 4, parent, ..config() }, FinalBlocks::default());
+    assert!(matches!(watcher.run().await, Err(L1Error::FinalityBroken { number: 3, .. })));
+}
