@@ -1,0 +1,53 @@
+//! Bounds of the store's memory and lag. None of them changes what is stored.
+
+use std::num::NonZeroUsize;
+
+/// Local tuning. The defaults keep RocksDB's buffers and caches together at 48 MiB.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// All memtables together, bytes.
+    pub write_buffer_bytes: usize,
+    /// Blocks of files, with their indexes and filters, bytes.
+    pub block_cache_bytes: usize,
+    /// Open file handles.
+    pub max_open_files: i32,
+    /// Blocks whose changes are settled into flat state and history together.
+    pub settle_blocks: usize,
+    /// Blocks whose changes may wait; a commit beyond settles by itself first.
+    pub max_unsettled_blocks: usize,
+    /// States of the newest blocks that stay in memory for reads and proofs.
+    pub recent_states: usize,
+    /// Blocks behind the settled ones whose diffs stay on disk, so that full proofs can be made of their states.
+    pub proof_window: u64,
+    /// Decoded headers in memory.
+    pub cached_headers: NonZeroUsize,
+    /// Decoded blocks, and receipts, in memory.
+    pub cached_blocks: NonZeroUsize,
+    /// Contract codes in memory.
+    pub cached_codes: NonZeroUsize,
+}
+
+/// `NonZeroUsize::new` for constants.
+const fn count(value: usize) -> NonZeroUsize {
+    match NonZeroUsize::new(value) {
+        Some(value) => value,
+        None => NonZeroUsize::MIN,
+    }
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            write_buffer_bytes: 24 << 20,
+            block_cache_bytes: 24 << 20,
+            max_open_files: 256,
+            settle_blocks: 8,
+            max_unsettled_blocks: 64,
+            recent_states: 16,
+            proof_window: 4096,
+            cached_headers: count(2048),
+            cached_blocks: count(64),
+            cached_codes: count(256),
+        }
+    }
+}
