@@ -1,0 +1,34 @@
+//! Which user transactions wait, in which order they are worth building, and which are refused.
+//!
+//! ```text
+//!  add ──▶ admission (stateless, then against the account) ──▶ sender queue ──▶ bounds (evict the cheapest tail)
+//!                                                               │ executable │ gapped
+//!  on_block ──▶ advances nonces, drops what became impossible   ▼            ▼
+//!  best ◀── lazy heap over the heads of the executable runs, by effective tip, then arrival
+//! ```
+//!
+//! **Invariant.** A synchronous machine: no clock, no I/O, no task; time and account state are passed in, effects are
+//! returned. Executable transactions of a sender are consecutive from its account nonce; their number, the number of
+//! gapped ones, the total number and the total bytes never exceed [`Limits`].
+//!
+//! **Absent on purpose.** Signature recovery (done once at the edge, off any lock), state access, gossip, and
+//! persistence: a restarted node starts with an empty pool.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+
+mod admission;
+mod best;
+mod delegation;
+mod error;
+mod eviction;
+mod pool;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+pub use admission::{AccountView, MAX_AUTHORIZATIONS, MAX_INIT_CODE_BYTES, Origin, PoolEnv, SenderCode, intrinsic_gas};
+pub use best::Best;
+pub use error::{PoolError, Shortfall};
+pub use pool::{AccountUpdate, Added, Limits, Pool, PoolContent, PoolEvent, PoolStatus, Removal};
+pub use queue::Pooled;
