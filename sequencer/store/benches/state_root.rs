@@ -50,6 +50,7 @@ fn commit(store: &Store, state: StateDiff) -> std::time::Duration {
         parent_hash: parent.hash(),
         number: parent.number + 1,
         state_root: roots.state_root,
+        base_fee_per_gas: Some(7),
         withdrawals_root: Some(roots.withdrawals_root),
         ..Header::default()
     };

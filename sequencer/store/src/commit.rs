@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use alloy_consensus::{Header, Sealed};
 use alloy_primitives::{B256, keccak256};
-use alloy_rlp::Encodable;
+use alloy_rlp::{Decodable, Encodable};
 use op_alloy_consensus::OpReceiptEnvelope;
 use protocol::{
     Block, CommitCertificate,
@@ -160,6 +160,12 @@ pub(crate) fn check_parts(committed: &CommittedBlock) -> Result<(), StoreError> 
     let misfit = |reason| Err(StoreError::Misfit { height: committed.block.header.number, reason });
     if committed.receipts.len() != committed.block.body.transactions.len() {
         return misfit("receipts and transactions differ in number");
+    }
+    let mut header = Vec::with_capacity(640);
+    committed.block.header.encode(&mut header);
+    // RLP cannot skip an optional field before a present one: such a header would be lost with its encoding.
+    if Header::decode(&mut header.as_slice()).as_ref() != Ok(&committed.block.header) {
+        return misfit("its header does not survive encoding");
     }
     if committed.diff.code.iter().any(|(hash, code)| keccak256(code) != *hash) {
         return misfit("a code is not what its hash says");

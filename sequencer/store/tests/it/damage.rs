@@ -146,6 +146,8 @@ fn blocks_that_do_not_fit_are_refused_and_change_nothing() {
     root.block.header.state_root = B256::ZERO;
     let mut withdrawals = good.clone();
     withdrawals.block.header.withdrawals_root = Some(B256::ZERO);
+    let mut gap = good.clone();
+    gap.block.header.base_fee_per_gas = None;
     let mut code = good.clone();
     code.diff.code.insert(B256::ZERO, alloy_primitives::Bytes::from_static(b"not zero"));
     for (name, bad) in [
@@ -154,6 +156,7 @@ fn blocks_that_do_not_fit_are_refused_and_change_nothing() {
         ("receipts", receipts),
         ("root", root),
         ("withdrawals", withdrawals),
+        ("gap in the header's optional fields", gap),
         ("code", code),
     ] {
         let refused = store.commit_block(&bad);

@@ -42,7 +42,7 @@ pub(crate) fn genesis_diff() -> StateDiff {
 /// Genesis of a chain; the tag makes chains differ.
 pub(crate) fn genesis(diff: &StateDiff, tag: u8) -> Block {
     let mut block = Block::new(
-        Header { extra_data: Bytes::from(vec![tag]), ..Header::default() },
+        Header { extra_data: Bytes::from(vec![tag]), ..full_header() },
         BlockBody { transactions: Vec::new(), ommers: Vec::new(), withdrawals: Some(Default::default()) },
     );
     // The only way to a root from outside is a store's refusal or candidate; a scratch store has neither yet.
@@ -58,6 +58,19 @@ pub(crate) fn create(path: &std::path::Path) -> (Store, B256) {
     let diff = genesis_diff();
     let block = genesis(&diff, 0);
     (Store::create(path, &block, &diff, &config()).unwrap(), block.header.hash_slow())
+}
+
+/// A header with every field of the present fork: RLP cannot skip one before another.
+fn full_header() -> Header {
+    Header {
+        base_fee_per_gas: Some(7),
+        withdrawals_root: Some(alloy_trie::EMPTY_ROOT_HASH),
+        blob_gas_used: Some(0),
+        excess_blob_gas: Some(0),
+        parent_beacon_block_root: Some(B256::ZERO),
+        requests_hash: Some(alloy_consensus::constants::EMPTY_WITHDRAWALS),
+        ..Header::default()
+    }
 }
 
 /// The next block with this diff: one deposit transaction for each of `logs`, which it emits.
@@ -83,7 +96,7 @@ pub(crate) fn next_block(store: &Store, diff: StateDiff, logs: &[Vec<Log>]) -> C
         withdrawals_root: Some(roots.withdrawals_root),
         logs_bloom: block_bloom,
         timestamp: 1_000 + parent.number,
-        ..Header::default()
+        ..full_header()
     };
     let body = BlockBody { transactions, ommers: Vec::new(), withdrawals: Some(Default::default()) };
     CommittedBlock { block: Block::new(header, body), receipts, diff, certificate: None }
