@@ -7,12 +7,14 @@ interface ISequencerSet {
     /// @param totalWeight Whole METIS.
     /// @param blockNumber L1 block it was taken in.
     /// @param timestamp Unix seconds.
+    /// @param supersededAt When the next snapshot was taken, unix seconds; zero for the newest.
     /// @param seed `prevrandao` of that block.
     struct Snapshot {
         bytes32 setHash;
         uint64 totalWeight;
         uint64 blockNumber;
         uint64 timestamp;
+        uint64 supersededAt;
         bytes32 seed;
     }
 

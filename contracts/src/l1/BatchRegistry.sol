@@ -26,6 +26,9 @@ contract BatchRegistry is IBatchRegistry {
     ISequencerSet public immutable SEQUENCER_SET;
     /// Whose items L2 must execute.
     IDepositQueue public immutable DEPOSIT_QUEUE;
+    uint256 private immutable _CHAIN_ID;
+    /// Staking's own, kept here because asking costs more than a signature.
+    bytes32 private immutable _DOMAIN_SEPARATOR;
     uint64 private immutable _DEPOSIT_DEADLINE;
     uint64 private immutable _SNAPSHOT_GRACE;
 
@@ -53,6 +56,8 @@ contract BatchRegistry is IBatchRegistry {
         STAKING = staking;
         SEQUENCER_SET = sequencerSet;
         DEPOSIT_QUEUE = depositQueue;
+        _CHAIN_ID = block.chainid;
+        _DOMAIN_SEPARATOR = staking.domainSeparator();
         _DEPOSIT_DEADLINE = depositDeadline_;
         _SNAPSHOT_GRACE = snapshotGrace_;
     }
@@ -74,9 +79,7 @@ contract BatchRegistry is IBatchRegistry {
         if (header.dataHash != dataHash) revert WrongDataHash(header.dataHash, dataHash);
         bytes32 batchHash = header.hash();
         uint256 totalWeight = _checkSet(header.snapshotId, previous.snapshotId, members);
-        Certificate.check(
-            Signing.digest(STAKING.domainSeparator(), batchHash), members, totalWeight, bitmap, signatures
-        );
+        Certificate.check(Signing.digest(_domainSeparator(), batchHash), members, totalWeight, bitmap, signatures);
         // Heights rise by at most 4,096 a batch, and the other numbers are bounded by what L1 itself has counted.
         _head = Head({
             index: uint48(header.index),
@@ -170,6 +173,11 @@ contract BatchRegistry is IBatchRegistry {
         if (blobhash(0) != bytes32(0)) revert AmbiguousData();
         if (msg.sender != tx.origin || msg.sender.code.length != 0) revert IndirectCaller();
         return keccak256(data);
+    }
+
+    function _domainSeparator() private view returns (bytes32) {
+        // An L1 that forked under another chain id is another network.
+        return block.chainid == _CHAIN_ID ? _DOMAIN_SEPARATOR : STAKING.domainSeparator();
     }
 
     function _commitment(bytes32 batchHash, uint64 acceptedAt, uint256 bitmap) private pure returns (bytes32) {

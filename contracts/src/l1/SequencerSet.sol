@@ -31,8 +31,10 @@ contract SequencerSet is ISequencerSet {
     function snapshot() external returns (uint64 id) {
         id = latestId;
         if (id != 0) {
-            uint256 allowedFrom = uint256(_snapshots[id].blockNumber) + _MIN_INTERVAL;
+            Snapshot storage newest = _snapshots[id];
+            uint256 allowedFrom = uint256(newest.blockNumber) + _MIN_INTERVAL;
             if (block.number < allowedFrom) revert TooEarly(block.number, allowedFrom);
+            newest.supersededAt = uint64(block.timestamp);
         }
         (bytes32[] memory members, uint256[] memory operatorIds, uint64 totalWeight) = preview();
         if (members.length == 0) revert EmptySet();
@@ -44,6 +46,7 @@ contract SequencerSet is ISequencerSet {
             totalWeight: totalWeight,
             blockNumber: uint64(block.number),
             timestamp: uint64(block.timestamp),
+            supersededAt: 0,
             seed: seed
         });
         emit SnapshotTaken(id, setHash, totalWeight, seed, members, operatorIds);
@@ -81,10 +84,10 @@ contract SequencerSet is ISequencerSet {
 
     /// @inheritdoc ISequencerSet
     function checkpoint(uint64 id) external view returns (bytes32 setHash, uint64 totalWeight, uint64 supersededAt) {
-        uint64 latest = latestId;
-        if (id == 0 || id > latest) revert UnknownSnapshot(id);
         Snapshot storage taken = _snapshots[id];
-        return (taken.setHash, taken.totalWeight, id == latest ? 0 : _snapshots[id + 1].timestamp);
+        setHash = taken.setHash;
+        if (setHash == bytes32(0)) revert UnknownSnapshot(id);
+        return (setHash, taken.totalWeight, taken.supersededAt);
     }
 
     /// @inheritdoc ISequencerSet

@@ -29,22 +29,35 @@ library Certificate {
         pure
         returns (uint256 signed)
     {
-        if (members.length < 256 && bitmap >> members.length != 0) revert MalformedCertificate();
+        uint256 count = members.length;
         uint256 offset;
-        for (uint256 index; bitmap >> index != 0; ++index) {
-            if ((bitmap >> index) & 1 == 0) continue;
-            if (offset + SIGNATURE_BYTES > signatures.length) revert MalformedCertificate();
-            bytes32 r = bytes32(signatures[offset:]);
-            uint256 vs = uint256(bytes32(signatures[offset + 32:]));
-            offset += SIGNATURE_BYTES;
-            bytes32 member = members[index];
-            uint256 s = vs & S_MASK;
-            address signer = s > HALF_ORDER ? address(0) : ecrecover(digest, uint8(27 + (vs >> 255)), r, bytes32(s));
-            // A member's signer is never zero, so a failed recovery cannot pass for one.
-            if (signer == address(0) || signer != Members.signerOf(member)) revert WrongSigner(index);
-            signed += Members.weightOf(member);
+        // The members are at most 32 and their weights come from L1, so nothing here overflows.
+        unchecked {
+            for (uint256 index; bitmap != 0; ++index) {
+                if (index == count) revert MalformedCertificate();
+                bool signs = bitmap & 1 != 0;
+                bitmap >>= 1;
+                if (!signs) continue;
+                if (offset + SIGNATURE_BYTES > signatures.length) revert MalformedCertificate();
+                bytes32 member = members[index];
+                address signer = _recover(digest, signatures[offset:offset + SIGNATURE_BYTES]);
+                // A failed recovery gives zero, which must not pass for a member.
+                if (signer == address(0) || signer != Members.signerOf(member)) revert WrongSigner(index);
+                offset += SIGNATURE_BYTES;
+                signed += Members.weightOf(member);
+            }
         }
         if (offset != signatures.length) revert MalformedCertificate();
         if (signed * 3 <= total * 2) revert NoQuorum(signed, total);
+    }
+
+    /// Signer of an EIP-2098 signature; zero if it is malformed or has a high s.
+    function _recover(bytes32 digest, bytes calldata signature) private pure returns (address) {
+        uint256 vs = uint256(bytes32(signature[32:]));
+        uint256 s = vs & S_MASK;
+        if (s > HALF_ORDER) return address(0);
+        unchecked {
+            return ecrecover(digest, uint8(27 + (vs >> 255)), bytes32(signature), bytes32(s));
+        }
     }
 }
