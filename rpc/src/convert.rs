@@ -14,6 +14,7 @@ use op_alloy_consensus::{
     transaction::{OpDepositInfo, OpTransactionInfo},
 };
 use op_alloy_rpc_types::{OpTransactionReceipt, Transaction};
+use serde::Serialize;
 
 use crate::model::{BlockRecord, ReceiptRecord, RecoveredTransaction, SealedHeader};
 
@@ -60,10 +61,22 @@ pub fn transaction(record: &BlockRecord, receipts: &[ReceiptRecord], index: usiz
     Some(Transaction::from_transaction(inner, OpTransactionInfo::new(info, deposit_meta)))
 }
 
-/// A pooled transaction: no block yet.
-pub fn pooled(transaction: &protocol::RecoveredTx) -> Transaction {
+/// A transaction that is in no block: everything about a block is there, and `null`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PooledView {
+    /// The transaction.
+    #[serde(flatten)]
+    pub transaction: Transaction,
+    /// Always `null`; the library leaves this member out, the execution API demands it.
+    pub block_timestamp: Option<()>,
+}
+
+/// A pooled transaction.
+pub fn pooled(transaction: &protocol::RecoveredTx) -> PooledView {
     let recovered = Recovered::new_unchecked(transaction.envelope.clone(), transaction.sender);
-    Transaction::from_transaction(recovered, OpTransactionInfo::default())
+    let transaction = Transaction::from_transaction(recovered, OpTransactionInfo::default());
+    PooledView { transaction, block_timestamp: None }
 }
 
 /// The receipt of one transaction; `None` when the index is past the block's end.

@@ -15,6 +15,8 @@ pub const INTERNAL: i32 = -32603;
 pub const SERVER_ERROR: i32 = -32000;
 /// Code of a request that took too long, as geth uses it.
 pub const TIMEOUT: i32 = -32002;
+/// Code of an answer that would be larger than the limit, as geth uses it.
+pub const RESPONSE_TOO_LARGE: i32 = -32003;
 /// Code of a request that met a limit of this server (EIP-1474 "limit exceeded").
 pub const LIMIT_EXCEEDED: i32 = -32005;
 /// Code of a reverted execution; `data` carries the revert output.

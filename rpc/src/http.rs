@@ -11,7 +11,10 @@ use http::{HeaderMap, Method, StatusCode, header};
 use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
 use tower::{Layer, Service};
 
-use crate::{Backend, middleware::Transport};
+use crate::{
+    Backend,
+    middleware::{Silent, Transport},
+};
 
 /// Who may talk to the server.
 #[derive(Debug, Clone)]
@@ -127,7 +130,14 @@ where
             return Box::pin(std::future::ready(Ok(response)));
         }
         request.extensions_mut().insert(if socket { Transport::WebSocket } else { Transport::Http });
-        Box::pin(self.inner.call(request))
+        let inner = self.inner.call(request);
+        Box::pin(async move {
+            let mut response = inner.await?;
+            if response.extensions().get::<Silent>().is_some() {
+                *response.body_mut() = HttpBody::empty();
+            }
+            Ok(response)
+        })
     }
 }
 

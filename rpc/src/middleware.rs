@@ -11,13 +11,13 @@ use jsonrpsee::{
         middleware::{Batch, BatchEntry, Notification, RpcServiceT},
         server::{BatchResponseBuilder, MethodResponse},
     },
-    types::{ErrorObjectOwned, Id, Request},
+    types::{ErrorObjectOwned, Id, Request, error::OVERSIZED_RESPONSE_CODE},
 };
 use metrics::{Counter, Gauge, Histogram};
 
 use crate::{
     config::MAX_BATCH_ITEMS,
-    error::{INVALID_REQUEST, METHOD_NOT_FOUND, TIMEOUT},
+    error::{INVALID_REQUEST, METHOD_NOT_FOUND, RESPONSE_TOO_LARGE, TIMEOUT},
 };
 
 /// How a call came in; put into the request's extensions by the HTTP layer.
@@ -116,6 +116,16 @@ impl<S> Guarded<S> {
     }
 }
 
+/// Tells the HTTP layer that the answer has no body; jsonrpsee would write `null`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Silent;
+
+fn silent() -> MethodResponse {
+    let mut response = MethodResponse::notification();
+    response.extensions_mut().insert(Silent);
+    response
+}
+
 fn error(id: Id<'_>, code: i32, text: impl Into<String>) -> MethodResponse {
     MethodResponse::error(id, ErrorObjectOwned::owned(code, text, None::<()>))
 }
@@ -133,6 +143,9 @@ where
     } else {
         let id = request.id.clone().into_owned();
         match tokio::time::timeout(limit, inner.call(request)).await {
+            Ok(response) if response.as_error_code() == Some(OVERSIZED_RESPONSE_CODE) => {
+                error(id, RESPONSE_TOO_LARGE, "response too large")
+            }
             Ok(response) => response,
             Err(_) => {
                 shared.timeouts.increment(1);
@@ -185,9 +198,8 @@ where
                         let left = shared.timeout.saturating_sub(started.elapsed());
                         run(&inner, &shared, request, left).await
                     }
-                    Ok(BatchEntry::Notification(notification)) => {
+                    Ok(BatchEntry::Notification(_)) => {
                         notified = true;
-                        inner.notification(notification).await;
                         continue;
                     }
                     Err(malformed) => {
@@ -195,18 +207,19 @@ where
                         MethodResponse::error(id, refusal)
                     }
                 };
-                if let Err(too_large) = answers.append(answer) {
-                    return too_large;
+                if answers.append(answer).is_err() {
+                    return error(Id::Null, RESPONSE_TOO_LARGE, "response too large");
                 }
             }
             if answers.is_empty() && notified {
-                return MethodResponse::notification();
+                return silent();
             }
             MethodResponse::from_batch(answers.finish())
         }
     }
 
-    fn notification<'a>(&self, notification: Notification<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
-        self.inner.notification(notification)
+    /// Notifications are not executed: no method here has an effect that a client would want without its answer.
+    fn notification<'a>(&self, _: Notification<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        std::future::ready(silent())
     }
 }

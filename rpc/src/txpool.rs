@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use alloy_consensus::Transaction as _;
-use alloy_primitives::{Address, U64};
-use op_alloy_rpc_types::Transaction;
+use alloy_primitives::U64;
 use serde::Serialize;
 
 use crate::{
     args::{AddressArg, Args},
     context::Context,
-    convert,
+    convert::{self, PooledView},
     error::RpcResult,
     model::PooledTransaction,
     registry::Registry,
@@ -32,6 +31,8 @@ struct Halves<T> {
 
 /// By decimal nonce.
 type ByNonce<T> = BTreeMap<String, T>;
+/// By address with checksum, as geth writes it.
+type BySender<T> = BTreeMap<String, ByNonce<T>>;
 
 fn status(context: &Context, _: &Args) -> RpcResult<Halves<U64>> {
     let status = context.backend.pool_status();
@@ -42,18 +43,15 @@ fn by_nonce<T>(entries: &[PooledTransaction], view: fn(&protocol::RecoveredTx) -
     entries.iter().map(|entry| (entry.envelope.nonce().to_string(), view(entry))).collect()
 }
 
-fn by_sender<T>(
-    entries: &[PooledTransaction],
-    view: fn(&protocol::RecoveredTx) -> T,
-) -> BTreeMap<Address, ByNonce<T>> {
-    let mut senders: BTreeMap<Address, ByNonce<T>> = BTreeMap::new();
+fn by_sender<T>(entries: &[PooledTransaction], view: fn(&protocol::RecoveredTx) -> T) -> BySender<T> {
+    let mut senders: BySender<T> = BTreeMap::new();
     for entry in entries {
-        senders.entry(entry.sender).or_default().insert(entry.envelope.nonce().to_string(), view(entry));
+        senders.entry(entry.sender.to_string()).or_default().insert(entry.envelope.nonce().to_string(), view(entry));
     }
     senders
 }
 
-fn content(context: &Context, _: &Args) -> RpcResult<Halves<BTreeMap<Address, ByNonce<Transaction>>>> {
+fn content(context: &Context, _: &Args) -> RpcResult<Halves<BySender<PooledView>>> {
     let content = context.backend.pool_content(None);
     Ok(Halves {
         pending: by_sender(&content.pending, convert::pooled),
@@ -61,7 +59,7 @@ fn content(context: &Context, _: &Args) -> RpcResult<Halves<BTreeMap<Address, By
     })
 }
 
-fn content_from(context: &Context, args: &Args) -> RpcResult<Halves<ByNonce<Transaction>>> {
+fn content_from(context: &Context, args: &Args) -> RpcResult<Halves<ByNonce<PooledView>>> {
     let content = context.backend.pool_content(Some(args.required::<AddressArg>(0)?.0));
     Ok(Halves {
         pending: by_nonce(&content.pending, convert::pooled),
@@ -69,7 +67,7 @@ fn content_from(context: &Context, args: &Args) -> RpcResult<Halves<ByNonce<Tran
     })
 }
 
-fn inspect(context: &Context, _: &Args) -> RpcResult<Halves<BTreeMap<Address, ByNonce<String>>>> {
+fn inspect(context: &Context, _: &Args) -> RpcResult<Halves<BySender<String>>> {
     let content = context.backend.pool_content(None);
     Ok(Halves {
         pending: by_sender(&content.pending, convert::summary),

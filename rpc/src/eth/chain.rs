@@ -4,11 +4,12 @@ use alloy_eips::{BlockId, Encodable2718};
 use alloy_primitives::{Bytes, U64};
 use alloy_rpc_types_eth::Header;
 use op_alloy_rpc_types::{OpTransactionReceipt, Transaction};
+use serde::Serialize;
 
 use crate::{
     args::{Args, BlockArg, HashArg, NumberOrTag, Quantity},
     context::{Context, Executed},
-    convert::{self, RpcBlock},
+    convert::{self, PooledView, RpcBlock},
     error::RpcResult,
     registry::Registry,
 };
@@ -112,12 +113,20 @@ fn uncle_by_hash(_: &Context, args: &Args) -> RpcResult<Option<Header>> {
     Ok(None)
 }
 
-fn transaction_by_hash(context: &Context, args: &Args) -> RpcResult<Option<Transaction>> {
+/// A transaction, decided or not.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+enum AnyTransaction {
+    Decided(Transaction),
+    Pooled(PooledView),
+}
+
+fn transaction_by_hash(context: &Context, args: &Args) -> RpcResult<Option<AnyTransaction>> {
     let hash = args.required::<HashArg>(0)?.0;
     if let Some(((block, receipts), index)) = context.decided(hash)? {
-        return Ok(convert::transaction(&block, &receipts, index));
+        return Ok(convert::transaction(&block, &receipts, index).map(AnyTransaction::Decided));
     }
-    Ok(context.backend.pooled(hash).map(|pooled| convert::pooled(&pooled)))
+    Ok(context.backend.pooled(hash).map(|pooled| AnyTransaction::Pooled(convert::pooled(&pooled))))
 }
 
 fn indexed(context: &Context, id: BlockId, args: &Args) -> RpcResult<Option<(Executed, usize)>> {

@@ -34,7 +34,7 @@ pub(super) fn register(registry: &mut Registry) {
 enum Changes {
     Hashes(Vec<B256>),
     Logs(Vec<Log>),
-    Transactions(Vec<op_alloy_rpc_types::Transaction>),
+    Transactions(Vec<convert::PooledView>),
 }
 
 fn get_logs(context: &Context, args: &Args) -> RpcResult<Vec<Log>> {

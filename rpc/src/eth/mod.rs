@@ -18,7 +18,7 @@ mod subscribe;
 pub(crate) use chain::raw_transaction;
 
 use alloy_primitives::{Address, U64};
-use alloy_rpc_types_eth::{SyncInfo, SyncStatus};
+use serde_json::{Value, json};
 
 use crate::{args::Args, context::Context, error::RpcResult, registry::Registry};
 
@@ -27,6 +27,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.light("eth_accounts", 0, accounts);
     registry.light("eth_coinbase", 0, coinbase);
     registry.light("eth_syncing", 0, syncing);
+    registry.light("eth_capabilities", 0, capabilities);
     registry.light("eth_mining", 0, |_: &Context, _: &Args| Ok(false));
     registry.light("eth_hashrate", 0, |_: &Context, _: &Args| Ok(U64::ZERO));
     registry.light("eth_protocolVersion", 0, |_: &Context, _: &Args| Ok(U64::from(PROTOCOL_VERSION)));
@@ -55,18 +56,28 @@ fn coinbase(_: &Context, _: &Args) -> RpcResult<Address> {
     Ok(protocol::block::FEE_VAULT)
 }
 
-fn syncing(context: &Context, _: &Args) -> RpcResult<SyncStatus> {
+/// Everything from the lowest kept block on is served; nothing is dropped on its own.
+fn capabilities(context: &Context, _: &Args) -> RpcResult<Value> {
+    let heads = context.backend.heads();
+    let kept = json!({ "disabled": false, "oldestBlock": U64::from(heads.earliest) });
+    Ok(json!({
+        "head": { "number": U64::from(heads.latest.number), "hash": heads.latest.hash },
+        "state": kept, "tx": kept, "logs": kept, "receipts": kept, "blocks": kept, "stateproofs": kept,
+    }))
+}
+
+fn syncing(context: &Context, _: &Args) -> RpcResult<Value> {
     Ok(sync_status(context))
 }
 
-fn sync_status(context: &Context) -> SyncStatus {
+/// `false`, or how far catching up has come. Not the library's type, which adds members of another client.
+fn sync_status(context: &Context) -> Value {
     match context.backend.sync_progress() {
-        None => SyncStatus::None,
-        Some(progress) => SyncStatus::Info(Box::new(SyncInfo {
-            starting_block: alloy_primitives::U256::from(progress.starting),
-            current_block: alloy_primitives::U256::from(progress.current),
-            highest_block: alloy_primitives::U256::from(progress.highest),
-            ..SyncInfo::default()
-        })),
+        None => Value::Bool(false),
+        Some(progress) => json!({
+            "startingBlock": U64::from(progress.starting),
+            "currentBlock": U64::from(progress.current),
+            "highestBlock": U64::from(progress.highest),
+        }),
     }
 }

@@ -1,7 +1,9 @@
 //! Balances, code, storage, nonces and proofs.
 
+use std::collections::BTreeMap;
+
 use alloy_eips::BlockId;
-use alloy_primitives::{B256, Bytes, U64, U256};
+use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use alloy_rpc_types_eth::EIP1186AccountProofResponse;
 
 use crate::{
@@ -17,6 +19,7 @@ pub(super) fn register(registry: &mut Registry) {
     registry.light("eth_getCode", 2, code);
     registry.light("eth_getStorageAt", 3, storage);
     registry.light("eth_getTransactionCount", 2, transaction_count);
+    registry.heavy("eth_getStorageValues", 2, storage_values);
     registry.heavy("eth_getProof", 3, proof);
 }
 
@@ -37,6 +40,21 @@ fn storage(context: &Context, args: &Args) -> RpcResult<B256> {
     let slot = args.required::<SlotArg>(1)?.0.as_b256();
     let at = context.state_at(args.block_or_latest(2)?)?;
     Ok(context.backend.storage(address, slot, at)?.into())
+}
+
+/// Slots of several accounts at once.
+fn storage_values(context: &Context, args: &Args) -> RpcResult<BTreeMap<Address, Vec<B256>>> {
+    let wanted = args.required::<BTreeMap<Address, Vec<SlotArg>>>(0)?;
+    if wanted.values().map(Vec::len).sum::<usize>() > MAX_PROOF_SLOTS {
+        return Err(RpcError::InvalidParams(format!("too many slots (max {MAX_PROOF_SLOTS})")));
+    }
+    let at = context.state_at(args.block_or_latest(1)?)?;
+    let mut values = BTreeMap::new();
+    for (address, slots) in wanted {
+        let read = |slot: &SlotArg| Ok(context.backend.storage(address, slot.0.as_b256(), at)?.into());
+        values.insert(address, slots.iter().map(read).collect::<RpcResult<Vec<B256>>>()?);
+    }
+    Ok(values)
 }
 
 /// At `pending`, the nonce after the sender's pooled transactions: what a wallet must sign next.

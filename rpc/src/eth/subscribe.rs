@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use alloy_rpc_types_eth::{Filter, SyncStatus};
+use alloy_rpc_types_eth::Filter;
 use jsonrpsee::{
     PendingSubscriptionSink, SubscriptionCloseResponse, SubscriptionSink,
     core::SubscriptionError,
     types::{ErrorObjectOwned, Params},
 };
 use serde::Serialize;
-use serde_json::value::to_raw_value;
+use serde_json::{Value, json, value::to_raw_value};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use crate::{
@@ -234,10 +234,8 @@ impl Feed {
     }
 
     /// Geth's form: `false`, or an object with the status.
-    async fn send_sync(&self, status: SyncStatus) -> Result<(), End> {
-        match status {
-            SyncStatus::None => self.send(&false).await,
-            status @ SyncStatus::Info(_) => self.send(&serde_json::json!({ "syncing": true, "status": status })).await,
-        }
+    async fn send_sync(&self, status: Value) -> Result<(), End> {
+        let message = if status.is_object() { json!({ "syncing": true, "status": status }) } else { status };
+        self.send(&message).await
     }
 }

@@ -1,0 +1,108 @@
+//! Log queries and polled filters over the wire (expiry and bounds with injected time are tested beside the code).
+
+use alloy_primitives::B256;
+use serde_json::{Value, json};
+
+use crate::{
+    chain::{TOKEN, TRANSFER, every_type, signer, transfer},
+    client::serve,
+    node::pooled,
+};
+
+fn count(value: &Value) -> usize {
+    value.as_array().unwrap().len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_queries() {
+    let served = serve().await;
+    let hash = served.node.block(1).0.hash();
+    let from = signer(1).into_word();
+    for (filter, want) in [
+        (json!({}), 0),
+        (json!({ "fromBlock": "0x0" }), 6),
+        (json!({ "fromBlock": "earliest", "toBlock": "latest" }), 6),
+        (json!({ "fromBlock": "0x2", "toBlock": "latest" }), 0),
+        (json!({ "fromBlock": "0x1", "toBlock": "0xffffffffffffffff" }), 6),
+        (json!({ "fromBlock": "0x63", "toBlock": "0x64" }), 0),
+        (json!({ "blockHash": hash }), 6),
+        (json!({ "blockHash": hash, "address": TOKEN }), 6),
+        (json!({ "blockHash": hash, "address": [TOKEN, signer(2)] }), 6),
+        (json!({ "blockHash": hash, "address": signer(2) }), 0),
+        (json!({ "blockHash": hash, "address": [] }), 6),
+        (json!({ "blockHash": hash, "topics": [TRANSFER, null, signer(9).into_word()] }), 6),
+        (json!({ "blockHash": hash, "topics": [[TRANSFER, B256::ZERO], from] }), 6),
+        (json!({ "blockHash": hash, "topics": [null, signer(2).into_word()] }), 0),
+        (json!({ "blockHash": hash, "topics": [null, null, null, null] }), 6),
+        (json!({ "blockHash": hash, "topics": [] }), 6),
+    ] {
+        assert_eq!(count(&served.call("eth_getLogs", json!([filter])).await), want, "{filter}");
+    }
+    for (filter, code) in [
+        (json!({ "blockHash": B256::ZERO }), -32000),
+        (json!({ "fromBlock": "0x2", "toBlock": "0x1" }), -32602),
+        (json!({ "blockHash": hash, "fromBlock": "0x1" }), -32602),
+        (json!({ "topics": [null, null, null, null, null] }), -32602),
+        (json!({ "address": vec![TOKEN; 3], "topics": [distinct(1_001)] }), -32602),
+    ] {
+        assert_eq!(served.error("eth_getLogs", json!([filter])).await.0, code, "{filter}");
+    }
+}
+
+fn distinct(count: u64) -> Vec<B256> {
+    (0..count).map(|number| B256::from(alloy_primitives::U256::from(number))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_answers_each_thing_once() {
+    let served = serve().await;
+    let logs = served.call("eth_newFilter", json!([{ "address": TOKEN }])).await;
+    let blocks = served.call("eth_newBlockFilter", json!([])).await;
+    let pending = served.call("eth_newPendingTransactionFilter", json!([])).await;
+    let full = served.call("eth_newPendingTransactionFilter", json!([true])).await;
+    for id in [&logs, &blocks, &pending, &full] {
+        assert_eq!(served.call("eth_getFilterChanges", json!([id])).await, json!([]));
+    }
+    let first = served.node.append(vec![every_type()[1].clone()]);
+    let second = served.node.append(vec![]);
+    assert_eq!(
+        served.call("eth_getFilterChanges", json!([blocks])).await,
+        json!([first.0.hash(), second.0.hash()])
+    );
+    let changes = served.call("eth_getFilterChanges", json!([logs])).await;
+    assert_eq!(count(&changes), 2);
+    assert_eq!(changes[1]["logIndex"], "0x1");
+    for id in [&logs, &blocks] {
+        assert_eq!(served.call("eth_getFilterChanges", json!([id])).await, json!([]));
+    }
+    let tx = pooled(transfer(31, 2));
+    served.call("eth_sendRawTransaction", json!([tx.encoded])).await;
+    // The ring is filled by a task: wait for it, with a deadline.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let mut seen = Value::Null;
+    while count_or_zero(&seen) == 0 && std::time::Instant::now() < deadline {
+        seen = served.call("eth_getFilterChanges", json!([pending])).await;
+    }
+    assert_eq!(seen, json!([tx.hash]));
+    let whole = served.call("eth_getFilterChanges", json!([full])).await;
+    assert_eq!(whole[0]["hash"], json!(tx.hash));
+    assert_eq!(served.call("eth_getFilterChanges", json!([pending])).await, json!([]));
+}
+
+fn count_or_zero(value: &Value) -> usize {
+    value.as_array().map_or(0, Vec::len)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_go_away() {
+    let served = serve().await;
+    let id = served.call("eth_newFilter", json!([{ "fromBlock": "0x0", "address": TOKEN }])).await;
+    assert_eq!(count(&served.call("eth_getFilterLogs", json!([id])).await), 6);
+    let blocks = served.call("eth_newBlockFilter", json!([])).await;
+    assert_eq!(served.error("eth_getFilterLogs", json!([blocks])).await.1, "filter not found");
+    assert_eq!(served.call("eth_uninstallFilter", json!([id])).await, true);
+    assert_eq!(served.call("eth_uninstallFilter", json!([id])).await, false);
+    for method in ["eth_getFilterChanges", "eth_getFilterLogs"] {
+        assert_eq!(served.error(method, json!([id])).await, (-32000, "filter not found".into()));
+    }
+}
