@@ -35,7 +35,8 @@ fn resident_mib() -> usize {
 
 fn create(path: &std::path::Path, accounts: u64) -> (Store, B256) {
     let state = diff(0..accounts, 1);
-    let mut genesis = Block::new(Header::default(), BlockBody { withdrawals: Some(Default::default()), ..Default::default() });
+    let mut genesis =
+        Block::new(Header::default(), BlockBody { withdrawals: Some(Default::default()), ..Default::default() });
     let refused = Store::create(path, &genesis, &state, &StoreConfig::default());
     let Err(StoreError::WrongRoot { computed, .. }) = refused else { panic!("an unset root must be refused") };
     genesis.header.state_root = computed;
@@ -80,8 +81,9 @@ fn state_root(criterion: &mut Criterion) {
     println!("open with {accounts} accounts: {:?}, resident {before} -> {} MiB", start.elapsed(), resident_mib());
 
     let step = accounts / CHANGED;
-    let mut latencies: Vec<_> =
-        (0..200).map(|round| commit(&store, diff((0..CHANGED).map(|index| index * step + round % step), 2 + round))).collect();
+    let mut latencies: Vec<_> = (0..200)
+        .map(|round| commit(&store, diff((0..CHANGED).map(|index| index * step + round % step), 2 + round)))
+        .collect();
     latencies.sort();
     println!("commit of {CHANGED} accounts: p50 {:?} p99 {:?} (root known, one sync)", latencies[100], latencies[198]);
 
@@ -97,7 +99,8 @@ fn state_root(criterion: &mut Criterion) {
             |changed| black_box(store.candidate(&changed).roots()),
         );
     });
-    let leaf = TrieAccount { nonce: 1, balance: U256::from(1), storage_root: EMPTY_ROOT_HASH, code_hash: KECCAK256_EMPTY };
+    let leaf =
+        TrieAccount { nonce: 1, balance: U256::from(1), storage_root: EMPTY_ROOT_HASH, code_hash: KECCAK256_EMPTY };
     let leaf = alloy_rlp::encode(leaf);
     let leaves: BTreeMap<_, _> = (0..accounts).map(|index| (keccak256(address(index)), leaf.clone())).collect();
     group.bench_function("HashBuilder rebuild", |bencher| bencher.iter(|| black_box(hash_builder(&leaves))));

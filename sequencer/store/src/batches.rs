@@ -6,11 +6,8 @@ use protocol::{BatchCertificate, BatchHeader};
 use rocksdb::{Direction, IteratorMode, WriteBatch};
 
 use crate::{
-    Store, StoreError,
-    codec,
-    schema::{
-        BATCH_HEIGHTS, BATCHES, EVIDENCE, META, META_CURSOR, RECORDS, height_key, read_u64,
-    },
+    Store, StoreError, codec,
+    schema::{BATCH_HEIGHTS, BATCHES, EVIDENCE, META, META_CURSOR, RECORDS, height_key, read_u64},
 };
 
 /// Where on L1 a batch is.

@@ -79,8 +79,7 @@ impl Store {
         let head = self.head_state();
         let trie = head.trie.with(diff);
         let roots = trie.roots();
-        let candidate =
-            Arc::new(Candidate { parent: head.header.hash(), fingerprint: fingerprint(diff), roots, trie });
+        let candidate = Arc::new(Candidate { parent: head.header.hash(), fingerprint: fingerprint(diff), roots, trie });
         self.inner().candidates.lock().put((candidate.parent, roots.state_root), Arc::clone(&candidate));
         candidate
     }

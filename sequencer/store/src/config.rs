@@ -19,6 +19,10 @@ pub struct StoreConfig {
     pub recent_states: usize,
     /// Blocks behind the settled ones whose diffs stay on disk, so that full proofs can be made of their states.
     pub proof_window: u64,
+    /// Open a log that is damaged before its end (what a power cut can leave in writes that were never synced) up to
+    /// the damage. What comes after is lost, so the head may be older than one that was acknowledged: the operator
+    /// decides, and the missing blocks come from peers or L1.
+    pub recover_log: bool,
     /// Decoded headers in memory.
     pub cached_headers: NonZeroUsize,
     /// Decoded blocks, and receipts, in memory.
@@ -45,6 +49,7 @@ impl Default for StoreConfig {
             max_unsettled_blocks: 64,
             recent_states: 16,
             proof_window: 4096,
+            recover_log: false,
             cached_headers: count(2048),
             cached_blocks: count(64),
             cached_codes: count(256),

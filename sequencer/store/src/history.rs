@@ -36,9 +36,9 @@ impl Inner {
         cursor.seek_for_prev(key);
         cursor.status()?;
         let subject = key.split_at_checked(key.len().saturating_sub(HEIGHT_BYTES)).map(|(subject, _)| subject);
-        let found = cursor.item().filter(|(found, _)| {
-            found.len() == key.len() && subject.is_some_and(|subject| found.starts_with(subject))
-        });
+        let found = cursor
+            .item()
+            .filter(|(found, _)| found.len() == key.len() && subject.is_some_and(|subject| found.starts_with(subject)));
         Ok(found.map(|(_, value)| value.to_vec()))
     }
 
@@ -97,9 +97,9 @@ impl Store {
         // Refuse the old states first, for readers and for a crash in between.
         self.put(META, META_KEPT_FROM, &height_key(height), false)?;
         inner.chain.write().kept_from = height;
-        let dropped = inner.prune(ACCOUNT_HISTORY, height).and_then(|accounts| {
-            inner.prune(STORAGE_HISTORY, height).map(|slots| accounts.saturating_add(slots))
-        });
+        let dropped = inner
+            .prune(ACCOUNT_HISTORY, height)
+            .and_then(|accounts| inner.prune(STORAGE_HISTORY, height).map(|slots| accounts.saturating_add(slots)));
         inner.note(dropped)
     }
 

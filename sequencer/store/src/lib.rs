@@ -34,7 +34,7 @@ mod trie;
 mod view;
 
 pub use batches::{BatchInclusion, BatchRecord};
-pub use blocks::{TransactionReceipt, TransactionLocation};
+pub use blocks::{TransactionLocation, TransactionReceipt};
 pub use chain::{Head, Heads, Store};
 pub use commit::{Candidate, CommittedBlock};
 pub use config::StoreConfig;

@@ -32,12 +32,7 @@ impl Store {
     ///
     /// # Errors
     /// A database is there already; the diff does not give the header's state root; the disk.
-    pub fn create(
-        path: &Path,
-        genesis: &Block,
-        diff: &StateDiff,
-        config: &StoreConfig,
-    ) -> Result<Self, StoreError> {
+    pub fn create(path: &Path, genesis: &Block, diff: &StateDiff, config: &StoreConfig) -> Result<Self, StoreError> {
         let committed =
             CommittedBlock { block: genesis.clone(), receipts: Vec::new(), diff: diff.clone(), certificate: None };
         check_parts(&committed)?;

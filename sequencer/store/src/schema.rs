@@ -96,7 +96,10 @@ pub(crate) fn database_options(config: &StoreConfig) -> Options {
     options.set_max_log_file_size(MAX_LOG_BYTES);
     options.set_max_background_jobs(2);
     // A log that ends in the middle of a record is what a crash leaves; any other damage must not pass for one.
-    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options.set_wal_recovery_mode(match config.recover_log {
+        true => DBRecoveryMode::PointInTime,
+        false => DBRecoveryMode::TolerateCorruptedTailRecords,
+    });
     options
 }
 

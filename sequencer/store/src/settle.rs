@@ -137,17 +137,18 @@ impl Inner {
         batch.put_cf(accounts, account_history_key(&hashed, height), codec::encode_account(account.as_ref()));
         flat.accounts.insert(hashed, account.map(|account| (*address, account)));
         let mut written: BTreeMap<B256, Option<(B256, U256)>> = BTreeMap::new();
-        if account.is_none() || change.storage_wiped {
-            if let Some(storage) = before.account(&hashed).and_then(AccountLeaf::storage) {
-                storage.for_each(|slot, _| {
-                    written.insert(*slot, None);
-                });
-            }
+        if (account.is_none() || change.storage_wiped)
+            && let Some(storage) = before.account(&hashed).and_then(AccountLeaf::storage)
+        {
+            storage.for_each(|slot, _| {
+                written.insert(*slot, None);
+            });
         }
         if account.is_some() {
-            let values = change.storage.iter().map(|(slot, value)| {
-                (keccak256(slot), (!value.is_zero()).then_some((*slot, *value)))
-            });
+            let values = change
+                .storage
+                .iter()
+                .map(|(slot, value)| (keccak256(slot), (!value.is_zero()).then_some((*slot, *value))));
             written.extend(values);
         }
         for (slot, value) in written {

@@ -5,11 +5,7 @@ use std::sync::Arc;
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use protocol::state::{Account, StateError, StateReader};
 
-use crate::{
-    Store, StoreError,
-    chain::RecentState,
-    trie::AccountLeaf,
-};
+use crate::{Store, StoreError, chain::RecentState, trie::AccountLeaf};
 
 /// The state after one block. Recent states are read from memory, older ones from history; neither changes under
 /// the reader.

@@ -19,9 +19,9 @@ use alloy_rlp::Encodable;
 use alloy_trie::EMPTY_ROOT_HASH;
 use rayon::prelude::*;
 
+pub(crate) use node::Value;
 pub use proof::{AccountProof, StorageProof};
 pub(crate) use state::{AccountLeaf, StateTrie};
-pub(crate) use node::Value;
 
 use node::Node;
 

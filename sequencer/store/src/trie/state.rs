@@ -115,7 +115,11 @@ impl StateTrie {
                 None => next.accounts.remove(&hashed),
             }
         }
-        if parallel { next.accounts.root_parallel() } else { next.accounts.root() };
+        if parallel {
+            next.accounts.root_parallel()
+        } else {
+            next.accounts.root()
+        };
         next
     }
 
@@ -133,7 +137,11 @@ impl StateTrie {
             && let Some(old) = old
             && old.account().code_hash == account.code_hash
         {
-            return Some(AccountLeaf { nonce: account.nonce, balance: account.balance, contract: old.contract.clone() });
+            return Some(AccountLeaf {
+                nonce: account.nonce,
+                balance: account.balance,
+                contract: old.contract.clone(),
+            });
         }
         for (slot, value) in &change.storage {
             if value.is_zero() {

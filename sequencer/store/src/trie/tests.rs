@@ -150,11 +150,10 @@ fn large_changes_hash_the_same_on_several_threads() {
     let accounts = (0..2_000_u64).map(|index| {
         let storage = (0..index % 7).map(|slot| (B256::from(U256::from(slot)), U256::from(index + 1))).collect();
         let account = Account { nonce: index + 1, balance: U256::from(index), code_hash: KECCAK256_EMPTY };
-        (Address::from_word(keccak256(index.to_be_bytes())), AccountDiff {
-            account: Some(account),
-            storage,
-            storage_wiped: false,
-        })
+        (
+            Address::from_word(keccak256(index.to_be_bytes())),
+            AccountDiff { account: Some(account), storage, storage_wiped: false },
+        )
     });
     let whole = StateDiff { accounts: accounts.collect(), ..StateDiff::default() };
     let at_once = StateTrie::default().with(&whole).roots();

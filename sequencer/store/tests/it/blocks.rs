@@ -77,7 +77,10 @@ fn logs_are_found_by_address_and_topic_alone() {
     };
     let all = LogFilter { from: 0, to: u64::MAX, ..LogFilter::default() };
     let topic = |byte| vec![B256::repeat_byte(byte)];
-    check(&LogFilter { from: 2, to: 3, ..all.clone() }, &[(2, 0, 0), (2, 0, 1), (2, 2, 2), (3, 0, 0), (3, 0, 1), (3, 2, 2)]);
+    check(
+        &LogFilter { from: 2, to: 3, ..all.clone() },
+        &[(2, 0, 0), (2, 0, 1), (2, 2, 2), (3, 0, 0), (3, 0, 1), (3, 2, 2)],
+    );
     check(&LogFilter { addresses: vec![address(4)], ..all.clone() }, &[(4, 0, 0)]);
     check(&LogFilter { topics: [topic(3), vec![], vec![], vec![]], ..all.clone() }, &[(3, 2, 2)]);
     check(&LogFilter { topics: [vec![], topic(3), vec![], vec![]], ..all.clone() }, &[(3, 0, 0)]);
@@ -95,7 +98,8 @@ fn heads_move_forward_only() {
     for height in 1..=5 {
         store.commit_block(&next_block(&store, diff_of(height), &[])).unwrap();
     }
-    let refused = |result: Result<(), StoreError>| assert!(matches!(result, Err(StoreError::Head { .. })), "{result:?}");
+    let refused =
+        |result: Result<(), StoreError>| assert!(matches!(result, Err(StoreError::Head { .. })), "{result:?}");
     refused(store.set_safe(6));
     refused(store.set_finalized(1));
     store.set_safe(4).unwrap();

@@ -131,6 +131,28 @@ fn one_flipped_byte_is_an_error_or_changes_nothing() {
 }
 
 #[test]
+fn a_damaged_log_is_opened_up_to_the_damage_only_on_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, hash) = create(folder.path());
+    grow(&store, 30);
+    let roots: Vec<B256> = (0..=30).map(|height| store.block_hash(height).unwrap().unwrap()).collect();
+    drop(store);
+    let mut files = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let log = files.find(|path| path.extension().is_some_and(|kind| kind == "log")).unwrap();
+    let mut bytes = fs::read(&log).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    let refused = Store::open(folder.path(), hash, &config());
+    assert!(matches!(refused, Err(StoreError::Corrupt(_))), "{refused:?}");
+    let store = Store::open(folder.path(), hash, &StoreConfig { recover_log: true, ..config() }).unwrap();
+    let head = store.heads().latest;
+    assert!(0 < head.height && head.height < 30, "a part is there: {head:?}");
+    assert_eq!(head.hash, roots[usize::try_from(head.height).unwrap()]);
+    grow(&store, 3);
+}
+
+#[test]
 fn blocks_that_do_not_fit_are_refused_and_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = create(folder.path());

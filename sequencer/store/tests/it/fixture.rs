@@ -82,7 +82,11 @@ pub(crate) fn next_block(store: &Store, diff: StateDiff, logs: &[Vec<Log>]) -> C
     let mut block_bloom = Bloom::ZERO;
     for (index, logs) in logs.iter().enumerate() {
         let source_hash = keccak256([&parent.hash()[..], &[u8::try_from(index).unwrap()]].concat());
-        transactions.push(OpTxEnvelope::from(TxDeposit { source_hash, to: TxKind::Call(address(9)), ..TxDeposit::default() }));
+        transactions.push(OpTxEnvelope::from(TxDeposit {
+            source_hash,
+            to: TxKind::Call(address(9)),
+            ..TxDeposit::default()
+        }));
         let logs_bloom = alloy_primitives::logs_bloom(logs);
         block_bloom.accrue_bloom(&logs_bloom);
         let cumulative_gas_used = 21_000 * (index as u64 + 1) + index as u64;
