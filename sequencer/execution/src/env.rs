@@ -47,6 +47,10 @@ pub enum ExecutionError {
     /// The state could not be read or committed.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The genesis file gives this account storage but neither code nor nonce, a state that no transaction can make and
+    /// in which EIP-7610 would matter.
+    #[error("genesis account {0} has storage but neither code nor nonce")]
+    Genesis(Address),
     /// The EVM reported something that valid use cannot cause.
     #[error("EVM failed: {0}")]
     Evm(String),
