@@ -169,7 +169,12 @@ fn load(chain: &dyn ChainReader, first: Height, last: Height, capacity: usize) -
 
 /// The one header that describes these blocks after this parent. `None` without blocks.
 #[must_use]
-pub(crate) fn header(parent: &ParentBatch, blocks: &[ChainBlock], snapshot: u64, data_hash: B256) -> Option<BatchHeader> {
+pub(crate) fn header(
+    parent: &ParentBatch,
+    blocks: &[ChainBlock],
+    snapshot: u64,
+    data_hash: B256,
+) -> Option<BatchHeader> {
     let (first, last) = (blocks.first()?, blocks.last()?);
     let hashes: Vec<B256> = blocks.iter().map(|block| block.hash).collect();
     let deposits: u64 = blocks.iter().map(|block| block.deposits).sum();

@@ -113,7 +113,13 @@ pub struct L1Follower<S> {
 
 impl<S: BlobSource> L1Follower<S> {
     /// A follower that continues after `tip`, whose newest known batch is `parent`.
-    pub const fn new(reader: L1Reader, blobs: S, finals: FinalBlocks, pipeline: BatchPipeline, parent: ParentBatch) -> Self {
+    pub const fn new(
+        reader: L1Reader,
+        blobs: S,
+        finals: FinalBlocks,
+        pipeline: BatchPipeline,
+        parent: ParentBatch,
+    ) -> Self {
         Self { reader, blobs, finals, pipeline, batches: L1Batches::new(parent), waiting: Vec::new() }
     }
 
@@ -150,7 +156,11 @@ impl<S: BlobSource> L1Follower<S> {
     ///
     /// # Errors
     /// See [`FollowError`].
-    pub async fn run(mut self, mut events: mpsc::Receiver<L1Event>, out: mpsc::Sender<DerivedBatch>) -> Result<(), FollowError> {
+    pub async fn run(
+        mut self,
+        mut events: mpsc::Receiver<L1Event>,
+        out: mpsc::Sender<DerivedBatch>,
+    ) -> Result<(), FollowError> {
         while let Some(event) = events.recv().await {
             for batch in self.on_event(&event).await? {
                 if out.send(batch).await.is_err() {

@@ -18,6 +18,7 @@
 
 mod build;
 mod check;
+mod config;
 mod durable;
 mod follow;
 mod gatherer;
@@ -34,13 +35,14 @@ mod tests;
 
 pub use build::{BatchPlan, BuildError, DataAvailability, ParentBatch, build_batch};
 pub use check::{Mismatch, check_proposal};
+pub use config::{AlterProposal, BatcherConfig, BatcherError, BatcherPorts, BatcherStatus};
 pub use follow::{BatchPipeline, DerivedBatch, FollowError, L1Follower};
 pub use gatherer::{Gatherer, SignatureVerdict};
-pub use message::{BatchMessage, BatchProposal, BatchSignature, MAX_MESSAGE_BYTES, MessageError};
+pub use message::{BatchProposal, BatchSignature};
 pub use outbox::{CertifiedBatch, Outbox};
 pub use policy::{PolicyParams, Situation, proposes_at, rank_of};
 pub use poster::RegistryPoster;
-pub use record::{BatchSignerRecord, RecordError};
 pub use poster::submit_call;
-pub use shell::{AlterProposal, Batcher, BatcherConfig, BatcherError, BatcherPorts, BatcherStatus};
+pub use record::{BatchSignerRecord, RecordError};
+pub use shell::Batcher;
 pub use state::Gap;

@@ -31,7 +31,8 @@ pub fn rank_of(leaders: &[Address], member: Address) -> Option<usize> {
 /// Earliest time at which the member of this rank proposes: each rank gives the ones before it one timeout.
 #[must_use]
 pub fn proposes_at(params: &PolicyParams, situation: &Situation, rank: usize) -> u64 {
-    let due = if situation.complete { situation.oldest_ms } else { situation.oldest_ms.saturating_add(params.interval_ms) };
+    let due =
+        if situation.complete { situation.oldest_ms } else { situation.oldest_ms.saturating_add(params.interval_ms) };
     // A proposal under way gets its time before anyone, its author included, makes another.
     let free = situation.proposed_ms.map_or(0, |seen| seen.saturating_add(params.post_timeout_ms));
     let patience = params.post_timeout_ms.saturating_mul(u64::try_from(rank).unwrap_or(u64::MAX));

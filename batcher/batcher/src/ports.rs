@@ -4,10 +4,11 @@ use alloy_consensus::Header;
 use alloy_consensus::transaction::Transaction as _;
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, Bytes};
+use derivation::DerivationTip;
 use op_alloy_consensus::OpTxEnvelope;
-use protocol::{BatchHeader, Block, Epoch, Height, SequencerSet};
+use protocol::{BatchHeader, Block, Epoch, Height, SequencerSet, block};
 
-use crate::CertifiedBatch;
+use crate::{BatchProposal, BatchSignature, CertifiedBatch};
 
 /// A decided block as the batcher sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +21,16 @@ pub struct ChainBlock {
     pub origin_number: u64,
     /// Hash of its L1 origin.
     pub origin_hash: B256,
+    /// Its position among the blocks with this origin, from 0.
+    pub sequence_number: u64,
     /// All transactions as EIP-2718 bytes, deposits included.
     pub transactions: Vec<Bytes>,
     /// How many of them are items of the L1 deposit queue.
     pub deposits: u64,
 }
 
+/// Place of the sequence number in the attributes calldata: selector and two scalars come first.
+const SEQUENCE_AT: usize = 12;
 /// Place of the L1 block number in the attributes calldata: selector, two scalars, sequence number, timestamp.
 const NUMBER_AT: usize = 28;
 /// Place of the L1 block hash: number, base fee, blob base fee further on.
@@ -39,17 +44,31 @@ impl ChainBlock {
             OpTxEnvelope::Deposit(deposit) => deposit.input(),
             _ => return None,
         };
-        let number = attributes.get(NUMBER_AT..NUMBER_AT.checked_add(8)?)?;
+        let word = |at: usize| attributes.get(at..at.checked_add(8)?)?.try_into().ok().map(u64::from_be_bytes);
         let hash = attributes.get(HASH_AT..HASH_AT.checked_add(32)?)?;
         let leading = block.body.transactions.iter().take_while(|tx| matches!(tx, OpTxEnvelope::Deposit(_))).count();
         Some(Self {
             hash: block.header.hash_slow(),
             header: block.header.clone(),
-            origin_number: u64::from_be_bytes(number.try_into().ok()?),
+            origin_number: word(NUMBER_AT)?,
+            sequence_number: word(SEQUENCE_AT)?,
             origin_hash: B256::from_slice(hash),
             transactions: block.body.transactions.iter().map(|tx| tx.encoded_2718().into()).collect(),
             deposits: u64::try_from(leading).ok()?.checked_sub(1)?,
         })
+    }
+}
+
+impl ChainBlock {
+    /// Where derivation continues after this block.
+    #[must_use]
+    pub fn derivation_tip(&self) -> DerivationTip {
+        DerivationTip {
+            height: Height(self.header.number),
+            timestamp_ms: block::timestamp_ms(&self.header),
+            origin: self.origin_number,
+            sequence_number: self.sequence_number,
+        }
     }
 }
 
@@ -81,21 +100,27 @@ pub enum Verdict {
     Bad,
 }
 
-/// A message from the network, with the signer its sender is bound to.
+/// A message from the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Incoming {
-    /// Signer of the sending peer.
-    pub from: Address,
-    /// An encoded [`crate::BatchMessage`].
-    pub bytes: Bytes,
+pub enum BatchMessage {
+    /// A proposal.
+    Proposal(Box<BatchProposal>),
+    /// A signature.
+    Signature(BatchSignature),
 }
 
-/// The way to the other sequencers. Both methods return at once; a full queue drops.
+/// A message with the way to say what it was worth. Not saying counts as [`Verdict::Ignored`].
+pub struct Incoming {
+    /// The message.
+    pub message: BatchMessage,
+    /// Tells the network.
+    pub judge: Box<dyn FnOnce(Verdict) + Send>,
+}
+
+/// The way to the other sequencers. Returns at once; a full queue drops.
 pub trait BatchNetwork: Send + Sync {
     /// Sends a message to all sequencers.
-    fn broadcast(&self, message: Bytes);
-    /// Scores the sender of a message.
-    fn report(&self, from: Address, verdict: Verdict);
+    fn broadcast(&self, message: BatchMessage);
 }
 
 /// Why L1 did not take a batch.

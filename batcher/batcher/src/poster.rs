@@ -1,7 +1,8 @@
 //! Posts certified batches to the registry.
 
-use alloy_sol_types::SolCall;
-use l1::contracts::BatchRegistry::submitBatchCall;
+use alloy_primitives::Bytes;
+use alloy_sol_types::{SolCall, SolInterface};
+use l1::contracts::BatchRegistry::{BatchRegistryErrors, submitBatchCall};
 use l1::{BatchPayload, L1Call, SendError, Severity, TransactionSender};
 
 use crate::CertifiedBatch;
@@ -26,7 +27,10 @@ impl RegistryPoster {
 ///
 /// # Errors
 /// The channel does not fit its form.
-pub fn submit_call(batch: &CertifiedBatch, registry: alloy_primitives::Address) -> Result<L1Call, derivation::FrameError> {
+pub fn submit_call(
+    batch: &CertifiedBatch,
+    registry: alloy_primitives::Address,
+) -> Result<L1Call, derivation::FrameError> {
     let (blobs, data) = match batch.da.payload(&batch.channel)? {
         BatchPayload::Blobs(blobs) => (blobs, Default::default()),
         BatchPayload::Calldata(data) => (Vec::new(), data),
@@ -47,12 +51,25 @@ impl BatchL1 for RegistryPoster {
         let call = submit_call(batch, self.registry).map_err(|error| SubmitError::Refused(error.to_string()))?;
         match self.sender.send(call).await {
             Ok(receipt) => {
-                tracing::info!(batch = batch.header.index, l1_block = receipt.block_number, gas = receipt.gas_used, "batch posted");
+                tracing::info!(
+                    batch = batch.header.index,
+                    l1_block = receipt.block_number,
+                    gas = receipt.gas_used,
+                    "batch posted"
+                );
                 Ok(())
             }
-            Err(error @ (SendError::Reverts { .. } | SendError::Reverted(_))) => Err(SubmitError::Refused(error.to_string())),
+            Err(SendError::Reverts { message, data }) => {
+                Err(SubmitError::Refused(reason(data.as_ref()).unwrap_or(message)))
+            }
+            Err(error @ SendError::Reverted(_)) => Err(SubmitError::Refused(error.to_string())),
             Err(error) if error.severity() == Severity::Reject => Err(SubmitError::Refused(error.to_string())),
             Err(error) => Err(SubmitError::Temporary(error.to_string())),
         }
     }
+}
+
+/// The registry's error by name and arguments.
+fn reason(data: Option<&Bytes>) -> Option<String> {
+    BatchRegistryErrors::abi_decode(data?).ok().map(|error| format!("{error:?}"))
 }

@@ -181,7 +181,10 @@ mod tests {
         let other = [hash(1, 1)];
         record.promise(&header(1, &other), &other).unwrap();
         let other = [hash(2, 1)];
-        assert!(matches!(record.promise(&header(2, &other), &other), Err(RecordError::Conflict { height: Height(2), .. })));
+        assert!(matches!(
+            record.promise(&header(2, &other), &other),
+            Err(RecordError::Conflict { height: Height(2), .. })
+        ));
         assert!(matches!(record.promise(&header(3, &hashes), &hashes[..1]), Err(RecordError::Range)));
         let mut bytes = std::fs::read(&path).unwrap();
         *bytes.last_mut().unwrap() ^= 1;

@@ -1,111 +1,32 @@
 //! The batcher's task: one loop that owns all state and performs what the pure parts decide.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::{Address, B256};
-use derivation::BatchBlock;
 use k256::ecdsa::SigningKey;
-use protocol::genesis::Params;
-use protocol::{BatchHeader, CompactSignature, Domain, Height, SequencerSet, block, signing::address_of};
+use protocol::{BatchHeader, BatchIndex, CompactSignature, Height, block, signing::address_of};
 use tokio::sync::{mpsc, watch};
 
+use crate::config::{BatcherConfig, BatcherError, BatcherPorts, BatcherStatus};
 use crate::gatherer::proposer_of;
-use crate::ports::{BatchL1, BatchNetwork, ChainError, ChainReader, Incoming, L1BatchEvent, SubmitError, Verdict};
-use crate::state::{Deferred, Gap, L1Batches, LastProposal};
+use crate::ports::{BatchL1, BatchMessage, BatchNetwork, ChainReader, Incoming, L1BatchEvent, SubmitError, Verdict};
+use crate::state::{Deferred, L1Batches, LastProposal};
 use crate::{
-    BatchMessage, BatchProposal, BatchSignature, BatchSignerRecord, BuildError, CertifiedBatch, DataAvailability, Gatherer,
-    Mismatch, Outbox, ParentBatch, PolicyParams, RecordError, SignatureVerdict, Situation, build_batch, check_proposal,
-    proposes_at, rank_of,
+    BatchProposal, BatchSignature, BatchSignerRecord, BuildError, CertifiedBatch, Gatherer, Mismatch, Outbox,
+    ParentBatch, PolicyParams, RecordError, SignatureVerdict, Situation, build_batch, check_proposal, proposes_at,
+    rank_of,
 };
 
 /// Time between looks at what is due.
 const TICK: Duration = Duration::from_millis(200);
-/// Time after which a proposer sends an incomplete proposal again.
-const REBROADCAST_MS: u64 = 2_000;
-/// Least time between two proposals of one member that are checked, and between two sendings of one signature.
+/// Time after which a proposer sends an incomplete proposal again. The network drops repetitions within half a minute.
+const REBROADCAST_MS: u64 = 35_000;
+/// Least time between two proposals of one member for one index that are checked.
 const MIN_REPEAT_MS: u64 = 1_000;
 /// Own proposals remembered. Those L1 never takes leave when there are too many.
 const MAX_MINE: usize = 256;
-
-/// Changes the blocks of a proposal before its data is committed to: the seam of the devnet's faulty leader.
-pub type AlterProposal = fn(&mut Vec<BatchBlock>);
-
-/// How this node batches.
-#[derive(Clone, Debug)]
-pub struct BatcherConfig {
-    /// Protocol parameters.
-    pub params: Params,
-    /// Signing domain of the network.
-    pub domain: Domain,
-    /// Where data goes.
-    pub da: DataAvailability,
-    /// Time until the next in rotation may propose.
-    pub post_timeout_ms: u64,
-    /// Folder for the signer record and the outbox.
-    pub folder: PathBuf,
-    /// Newest final batch the node knows; the default before the first.
-    pub parent: ParentBatch,
-    /// Only in the devnet's faulty binary.
-    pub alter_proposal: Option<AlterProposal>,
-}
-
-/// The rest of the node.
-pub struct BatcherPorts {
-    /// Decided chain.
-    pub chain: Arc<dyn ChainReader>,
-    /// Other sequencers.
-    pub network: Arc<dyn BatchNetwork>,
-    /// Way to L1; `None` on a node that signs but does not pay for posting.
-    pub l1: Option<Arc<dyn BatchL1>>,
-    /// Messages of other sequencers.
-    pub incoming: mpsc::Receiver<Incoming>,
-    /// Batches on L1.
-    pub l1_events: mpsc::Receiver<L1BatchEvent>,
-    /// Newest decided height.
-    pub head: watch::Receiver<Height>,
-}
-
-/// What the batcher is doing, for RPC and the devnet's view.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BatcherStatus {
-    /// Newest batch on the latest L1 chain.
-    pub tip: ParentBatch,
-    /// Proposals refused because they differ from our chain.
-    pub refused_proposals: u64,
-    /// Why the newest of them was refused.
-    pub last_refusal: Option<String>,
-    /// What L1 said to the newest batch it refused.
-    pub last_l1_refusal: Option<String>,
-}
-
-/// Why the batcher ends; the node then ends too.
-#[derive(Debug, thiserror::Error)]
-pub enum BatcherError {
-    /// Events of L1 were lost.
-    #[error(transparent)]
-    Gap(#[from] Gap),
-    /// The signer record failed or found a conflict.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// The outbox failed.
-    #[error("outbox: {0}")]
-    Outbox(#[from] std::io::Error),
-    /// The store failed.
-    #[error(transparent)]
-    Chain(#[from] ChainError),
-    /// The key failed.
-    #[error(transparent)]
-    Sign(#[from] protocol::signing::SignError),
-    /// A blocking task stopped.
-    #[error("a batch computation stopped unexpectedly")]
-    Worker,
-    /// A port closed while the node runs.
-    #[error("{0} closed")]
-    Closed(&'static str),
-}
 
 /// Posting under way or failed, reported back to the loop.
 type Posted = (BatchHeader, Result<(), SubmitError>);
@@ -131,8 +52,8 @@ pub struct Batcher {
     posting: bool,
     retry_post_ms: u64,
     waiting_bytes: WaitingBytes,
-    /// When a proposal of each member was last checked, and our signature last sent again.
-    checked_ms: BTreeMap<Address, u64>,
+    /// Index and time of the last checked proposal of each member.
+    checked_ms: BTreeMap<Address, (u64, u64)>,
     status: watch::Sender<BatcherStatus>,
     posted: mpsc::Sender<Posted>,
 }
@@ -288,8 +209,11 @@ impl Batcher {
         let batch = plan.header.hash();
         let signature = CompactSignature::sign(&self.key, &self.config.domain.digest(&plan.header))?;
         tracing::info!(
-            batch = plan.header.index, first = plan.header.firstHeight, last = plan.header.lastHeight,
-            bytes = plan.channel.len(), "batch proposed"
+            batch = plan.header.index,
+            first = plan.header.firstHeight,
+            last = plan.header.lastHeight,
+            bytes = plan.channel.len(),
+            "batch proposed"
         );
         self.last_proposal.saw(plan.header.index, now);
         if self.mine.len() >= MAX_MINE {
@@ -297,14 +221,17 @@ impl Batcher {
         }
         self.mine.insert(batch);
         let proposal = BatchProposal { header: plan.header, da, channel: plan.channel, signature };
-        self.network.broadcast(BatchMessage::Proposal(proposal.clone()).encode(now));
+        self.network.broadcast(BatchMessage::Proposal(Box::new(proposal.clone())));
         self.gatherer.open(proposal.header.clone(), da, proposal.channel.clone(), set);
+        let own = proposal.own_signature(self.me);
         self.open = Some((proposal, now));
-        self.count(&BatchSignature { batch, signer: self.me, signature })?;
+        self.count(&own)?;
         if let Some(certified) = self.gatherer.complete(batch) {
             // Certified before, when L1 did not take it: the header is the same because no block came since.
             self.keep(certified)?;
-        } else if alter.is_some() && let Some(partial) = self.gatherer.partial(batch) {
+        } else if alter.is_some()
+            && let Some(partial) = self.gatherer.partial(batch)
+        {
             // The faulty leader tries its luck on L1 with its own signature.
             self.post(partial, now);
         }
@@ -317,19 +244,18 @@ impl Batcher {
             Some((proposal, _)) if proposal.header.index <= tip => self.open = None,
             Some((proposal, sent)) if now.saturating_sub(*sent) >= REBROADCAST_MS => {
                 *sent = now;
-                self.network.broadcast(BatchMessage::Proposal(proposal.clone()).encode(now));
+                self.network.broadcast(BatchMessage::Proposal(Box::new(proposal.clone())));
             }
             _ => {}
         }
     }
 
-    async fn on_message(&mut self, Incoming { from, bytes }: Incoming) -> Result<(), BatcherError> {
-        let verdict = match BatchMessage::decode(&bytes) {
-            Ok(BatchMessage::Proposal(proposal)) => self.on_proposal(proposal, false).await?,
-            Ok(BatchMessage::Signature(signature)) => self.count(&signature)?,
-            Err(_) => Verdict::Bad,
+    async fn on_message(&mut self, Incoming { message, judge }: Incoming) -> Result<(), BatcherError> {
+        let verdict = match message {
+            BatchMessage::Proposal(proposal) => self.on_proposal(*proposal, false).await?,
+            BatchMessage::Signature(signature) => self.count(&signature)?,
         };
-        self.network.report(from, verdict);
+        judge(verdict);
         Ok(())
     }
 
@@ -346,15 +272,14 @@ impl Batcher {
             return Ok(Verdict::Ignored);
         }
         let now = now_ms();
-        let repeated = self.checked_ms.get(&proposer).is_some_and(|last| now.saturating_sub(*last) < MIN_REPEAT_MS);
-        if repeated && !retried {
+        let index = proposal.header.index;
+        // Bounded by the members of recent sets: only they get here.
+        self.checked_ms.retain(|_, (_, last)| now.saturating_sub(*last) < MIN_REPEAT_MS);
+        if !retried && self.checked_ms.insert(proposer, (index, now)).is_some_and(|(last, _)| last == index) {
             return Ok(Verdict::Ignored);
         }
-        // Bounded by the members of recent sets: only they get here.
-        self.checked_ms.retain(|_, last| now.saturating_sub(*last) < MIN_REPEAT_MS);
-        self.checked_ms.insert(proposer, now);
         let batch = proposal.header.hash();
-        let theirs = BatchSignature { batch, signer: proposer, signature: proposal.signature };
+        let theirs = proposal.own_signature(proposer);
         if self.gatherer.knows(batch) {
             self.count(&theirs)?;
             if self.record.has_promised(&proposal.header) {
@@ -413,12 +338,12 @@ impl Batcher {
     /// Signs a header that is checked and promised, counts and sends the signature.
     fn sign(&mut self, header: &BatchHeader, batch: B256) -> Result<(), BatcherError> {
         let set = self.chain.set_of(self.config.params.epoch_of(Height(header.firstHeight)))?;
-        if !set.as_ref().is_some_and(|set: &SequencerSet| set.index_of(self.me).is_some()) {
+        if set.is_none_or(|set| set.index_of(self.me).is_none()) {
             return Ok(());
         }
         let signature = CompactSignature::sign(&self.key, &self.config.domain.digest(header))?;
-        let message = BatchSignature { batch, signer: self.me, signature };
-        self.network.broadcast(BatchMessage::Signature(message).encode(now_ms()));
+        let message = BatchSignature { index: BatchIndex(header.index), batch, signer: self.me, signature };
+        self.network.broadcast(BatchMessage::Signature(message));
         self.count(&message)?;
         Ok(())
     }
@@ -461,7 +386,9 @@ impl Batcher {
         self.retry_post_ms = now_ms().saturating_add(self.config.post_timeout_ms);
         match result {
             Ok(()) => metrics::counter!("batches_posted_total").increment(1),
-            Err(SubmitError::Temporary(error)) => tracing::warn!(batch = header.index, error, "batch will be posted again"),
+            Err(SubmitError::Temporary(error)) => {
+                tracing::warn!(batch = header.index, error, "batch will be posted again")
+            }
             Err(SubmitError::Refused(error)) => {
                 tracing::warn!(batch = header.index, error, "L1 refuses the batch");
                 self.status.send_modify(|status| status.last_l1_refusal = Some(error));
@@ -480,6 +407,7 @@ impl Batcher {
             L1BatchEvent::Included(header) => {
                 self.batches.included(header)?;
                 self.gatherer.close_through(self.batches.tip().index);
+                self.compare(header)?;
                 tracing::info!(batch = header.index, last = header.lastHeight, "batch on L1");
             }
             L1BatchEvent::Dropped(header) => {
@@ -499,6 +427,20 @@ impl Batcher {
         metrics::gauge!("batch_tip").set(tip.index as f64);
         self.status.send_modify(|status| status.tip = tip);
         self.retry_deferred().await
+    }
+
+    /// A certified batch that differs from our chain is the worst that can happen: say so loudly. The challenger acts on it.
+    fn compare(&self, header: &BatchHeader) -> Result<(), BatcherError> {
+        let own = self.chain.block(Height(header.lastHeight))?;
+        if own.is_some_and(|block| block.hash != header.lastBlockHash || block.header.state_root != header.stateRoot) {
+            tracing::error!(
+                batch = header.index,
+                height = header.lastHeight,
+                "batch on L1 contradicts the decided chain"
+            );
+            metrics::counter!("batch_contradictions_total").increment(1);
+        }
+        Ok(())
     }
 
     async fn retry_deferred(&mut self) -> Result<(), BatcherError> {

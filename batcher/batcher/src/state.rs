@@ -44,7 +44,10 @@ impl L1Batches {
         if header.index <= tip.index {
             return Ok(());
         }
-        if header.index != tip.index.saturating_add(1) || header.parentHash != tip.hash || self.above.len() >= MAX_UNFINAL {
+        if header.index != tip.index.saturating_add(1)
+            || header.parentHash != tip.hash
+            || self.above.len() >= MAX_UNFINAL
+        {
             return Err(Gap { tip: tip.index, found: header.index });
         }
         self.above.push_back(ParentBatch::from(header));

@@ -67,7 +67,12 @@ impl DerivationTip {
     }
 
     /// Derives one block and moves the tip onto it. On error the tip stays.
-    pub fn derive(&mut self, block: BatchBlock, params: &Params, l1: &dyn FinalL1) -> Result<DerivedBlock, DeriveError> {
+    pub fn derive(
+        &mut self,
+        block: BatchBlock,
+        params: &Params,
+        l1: &dyn FinalL1,
+    ) -> Result<DerivedBlock, DeriveError> {
         let height = self.height.next();
         if block.timestamp_ms < self.timestamp_ms {
             return Err(DeriveError::Timestamp(height));

@@ -15,6 +15,10 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
+// The benchmark's traffic is also the size test's, and names this crate from outside.
+#[cfg(test)]
+extern crate self as derivation;
+
 mod block;
 mod channel;
 mod columns;

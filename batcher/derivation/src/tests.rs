@@ -10,6 +10,9 @@ use protocol::{Height, L1Origin};
 
 use crate::*;
 
+#[path = "../benches/traffic/mod.rs"]
+mod traffic;
+
 fn signature() -> impl Strategy<Value = Signature> {
     // High s and a full top bit included: those must take the raw path and still come back.
     (any::<[u8; 32]>(), any::<[u8; 32]>(), any::<bool>())
@@ -70,11 +73,16 @@ fn authorization() -> impl Strategy<Value = SignedAuthorization> {
 }
 
 fn transaction() -> impl Strategy<Value = Bytes> {
-    let base = (0u8..6, prop_oneof![4 => Just(7u64), 1 => 0u64..u64::MAX / 4], any::<u64>(), any::<u64>(), any::<u128>());
+    let base =
+        (0u8..6, prop_oneof![4 => Just(7u64), 1 => 0u64..u64::MAX / 4], any::<u64>(), any::<u64>(), any::<u128>());
     let rest = (amount(), prop::option::of(address_from_few()), input(), access_list());
     let lists = (prop::collection::vec(authorization(), 0..3), signature(), prop::collection::vec(any::<u8>(), 0..40));
     (base, rest, lists).prop_map(
-        |((kind, chain_id, nonce, gas_limit, fee), (value, to, input, access_list), (authorization_list, signature, raw))| {
+        |(
+            (kind, chain_id, nonce, gas_limit, fee),
+            (value, to, input, access_list),
+            (authorization_list, signature, raw),
+        )| {
             let (gas_price, tip) = (fee >> 1, fee >> 90);
             let call = to.unwrap_or_default();
             let to = to.map_or(TxKind::Create, TxKind::Call);
@@ -88,13 +96,29 @@ fn transaction() -> impl Strategy<Value = Bytes> {
                     .into_signed(signature)
                     .into(),
                 3 => TxEip1559 {
-                    chain_id, nonce, gas_limit, max_fee_per_gas, max_priority_fee_per_gas, to, value, access_list, input,
+                    chain_id,
+                    nonce,
+                    gas_limit,
+                    max_fee_per_gas,
+                    max_priority_fee_per_gas,
+                    to,
+                    value,
+                    access_list,
+                    input,
                 }
                 .into_signed(signature)
                 .into(),
                 4 => TxEip7702 {
-                    chain_id, nonce, gas_limit, max_fee_per_gas, max_priority_fee_per_gas, to: call, value,
-                    access_list, authorization_list, input,
+                    chain_id,
+                    nonce,
+                    gas_limit,
+                    max_fee_per_gas,
+                    max_priority_fee_per_gas,
+                    to: call,
+                    value,
+                    access_list,
+                    authorization_list,
+                    input,
                 }
                 .into_signed(signature)
                 .into(),
@@ -172,7 +196,8 @@ fn typed_transactions_do_not_fall_back_to_raw() {
 #[test]
 fn channel_refuses_what_breaks_a_rule() {
     let block = |timestamp_ms, l1_origin| BatchBlock { timestamp_ms, l1_origin, ..Default::default() };
-    let large = BatchBlock { transactions: vec![vec![0; limits::MAX_TRANSACTION_BYTES + 1].into()], ..Default::default() };
+    let large =
+        BatchBlock { transactions: vec![vec![0; limits::MAX_TRANSACTION_BYTES + 1].into()], ..Default::default() };
     let cases = [
         (vec![block(2, 0), block(1, 0)], ChannelError::Order(1)),
         (vec![block(0, 2), block(0, 1)], ChannelError::Order(1)),
@@ -306,4 +331,19 @@ fn derive_collects_deposits_between_origins() {
 fn batch_block_leaves_deposits_out() {
     let block = batch_block(1, Address::ZERO, 2, [&[0x7e, 1][..], &[0x7e, 2], &[0x02, 3]].map(Bytes::from_static));
     assert_eq!(block.transactions, [Bytes::from_static(&[2, 3])]);
+}
+
+#[test]
+fn traffic_stays_as_small_as_measured() {
+    // Bytes a transaction; zlib over RLP needs 109, 140 and 251 for the same. See `benches/codec.rs`.
+    for (name, blocks, most) in [
+        ("transfers", traffic::transfers(2_000), 90),
+        ("tokens", traffic::token_transfers(2_000), 120),
+        ("swaps", traffic::swaps(2_000), 200),
+    ] {
+        let channel = encode_channel(&blocks).unwrap();
+        let each = channel.len() / 2_000;
+        assert!(each <= most, "{name}: {each} bytes");
+        assert_eq!(decode_channel(&channel).unwrap(), blocks);
+    }
 }

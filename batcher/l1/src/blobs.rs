@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn blobs_are_ordered_and_checked_by_commitment() {
-        let blobs: Vec<Blob> = [1u8, 2].iter().map(|byte| derivation::blobs_from_channel(&[*byte]).unwrap()[0]).collect();
+        let blobs: Vec<Blob> =
+            [1u8, 2].iter().map(|byte| derivation::blobs_from_channel(&[*byte]).unwrap()[0]).collect();
         let hashes = versioned_hashes(&blobs).unwrap();
         let reversed = in_order(blobs.clone(), &[hashes[1], hashes[0]]).unwrap();
         assert_eq!(reversed, [blobs[1], blobs[0]]);

@@ -85,7 +85,11 @@ pub struct Deployment {
 ///
 /// # Errors
 /// See [`SendError`]; L1 is then left with whatever was deployed.
-pub async fn deploy(client: &L1Client, deployer: &PrivateKeySigner, config: &DeployConfig) -> Result<Deployment, SendError> {
+pub async fn deploy(
+    client: &L1Client,
+    deployer: &PrivateKeySigner,
+    config: &DeployConfig,
+) -> Result<Deployment, SendError> {
     let chain_id = client.chain_id().await?;
     let account = Account::new(client, deployer);
     let metis = account.create(&DevnetMetis::BYTECODE, &[]).await?;
@@ -101,7 +105,8 @@ pub async fn deploy(client: &L1Client, deployer: &PrivateKeySigner, config: &Dep
         maxMembers_: config.max_members,
     };
     let sequencer_set = account.create(&SequencerSet::BYTECODE, &arguments.abi_encode()).await?;
-    let arguments = DepositQueue::constructorCall { metis_: metis, maxBlockGas: config.deposit_block_gas, opensAfter: 0 };
+    let arguments =
+        DepositQueue::constructorCall { metis_: metis, maxBlockGas: config.deposit_block_gas, opensAfter: 0 };
     let deposit_queue = account.create(&DepositQueue::BYTECODE, &arguments.abi_encode()).await?;
     let arguments = BatchRegistry::constructorCall {
         staking,
@@ -134,11 +139,8 @@ async fn stake(
     deployer.call(contracts.metis, &DevnetMetis::mintCall { to: owner, amount }).await?;
     let account = Account::new(client, &operator.owner);
     account.call(contracts.metis, &DevnetMetis::approveCall { spender: contracts.staking, value: amount }).await?;
-    let register = Staking::registerCall {
-        amount: amount.to(),
-        signer: operator.signer,
-        recipient: operator.recipient,
-    };
+    let register =
+        Staking::registerCall { amount: amount.to(), signer: operator.signer, recipient: operator.recipient };
     account.call(contracts.staking, &register).await?;
     Ok(())
 }

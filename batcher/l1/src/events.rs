@@ -61,7 +61,7 @@ pub struct FinalBlock {
 pub(crate) enum Event {
     Deposit(TxDeposit),
     Snapshot(Snapshot),
-    Batch(SubmittedBatch),
+    Batch(Box<SubmittedBatch>),
     /// Of our contracts, but not of interest here.
     Other,
 }
@@ -76,13 +76,19 @@ pub(crate) fn decode(log: &Log, contracts: &L1Contracts) -> Result<Event, L1Erro
     let topic = log.topic0().copied().unwrap_or_default();
     if address == contracts.deposit_queue && topic == derivation::DEPOSIT_TOPIC {
         let index = log.log_index.ok_or(malformed.clone())?;
-        let deposit = derivation::decode_deposit(log.topics(), &log.data().data, l1_hash, index).map_err(|_| malformed)?;
+        let deposit =
+            derivation::decode_deposit(log.topics(), &log.data().data, l1_hash, index).map_err(|_| malformed)?;
         return Ok(Event::Deposit(deposit));
     }
     if address == contracts.sequencer_set && topic == SequencerSetContract::SnapshotTaken::SIGNATURE_HASH {
         let event = SequencerSetContract::SnapshotTaken::decode_log_data(log.data()).map_err(|_| malformed.clone())?;
         let set = SequencerSet::from_words(SnapshotId(event.id), &event.members).map_err(|_| malformed)?;
-        return Ok(Event::Snapshot(Snapshot { set, seed: event.seed, operators: event.operatorIds, l1_number: number }));
+        return Ok(Event::Snapshot(Snapshot {
+            set,
+            seed: event.seed,
+            operators: event.operatorIds,
+            l1_number: number,
+        }));
     }
     if address == contracts.batch_registry && topic == BatchRegistry::BatchSubmitted::SIGNATURE_HASH {
         let event = BatchRegistry::BatchSubmitted::decode_log_data(log.data()).map_err(|_| malformed.clone())?;
@@ -90,7 +96,15 @@ pub(crate) fn decode(log: &Log, contracts: &L1Contracts) -> Result<Event, L1Erro
         let place = BlobPlace { number, timestamp: log.block_timestamp.unwrap_or_default() };
         let header = BatchHeader::from(event.header);
         let hash = event.batchHash;
-        return Ok(Event::Batch(SubmittedBatch { header, hash, bitmap: event.bitmap, blobs: event.blobs, place, l1_hash, transaction }));
+        return Ok(Event::Batch(Box::new(SubmittedBatch {
+            header,
+            hash,
+            bitmap: event.bitmap,
+            blobs: event.blobs,
+            place,
+            l1_hash,
+            transaction,
+        })));
     }
     Ok(Event::Other)
 }
@@ -109,7 +123,7 @@ impl FinalBlock {
                 Event::Snapshot(snapshot) => block.snapshots.push(snapshot),
                 Event::Batch(mut batch) => {
                     batch.place.timestamp = origin.timestamp;
-                    block.batches.push(batch);
+                    block.batches.push(*batch);
                 }
                 Event::Other => {}
             }

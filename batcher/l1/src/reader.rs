@@ -145,7 +145,7 @@ impl L1Reader {
 
     /// Batches accepted in the blocks `from..=to`, in order.
     pub async fn batches(&self, from: u64, to: u64) -> Result<Vec<SubmittedBatch>, L1Error> {
-        let pick = |_, event| if let Event::Batch(batch) = event { Some(batch) } else { None };
+        let pick = |_, event| if let Event::Batch(batch) = event { Some(*batch) } else { None };
         let mut batches = self.events(from, to, self.contracts.batch_registry, pick).await?;
         for batch in batches.iter_mut().filter(|batch| batch.place.timestamp == 0) {
             batch.place.timestamp = self.client.header_by_hash(batch.l1_hash).await?.origin.timestamp;
@@ -198,7 +198,11 @@ impl L1Reader {
 
     /// The registry is called directly; a batch passed through another contract would hide its calldata from us, so the
     /// registry refuses such callers for calldata batches.
-    fn calldata(&self, transaction: &impl alloy::consensus::Transaction, batch: &SubmittedBatch) -> Result<Bytes, L1Error> {
+    fn calldata(
+        &self,
+        transaction: &impl alloy::consensus::Transaction,
+        batch: &SubmittedBatch,
+    ) -> Result<Bytes, L1Error> {
         let malformed = L1Error::Malformed("batch transaction");
         if transaction.kind() != TxKind::Call(self.contracts.batch_registry) {
             return Err(malformed);

@@ -123,7 +123,8 @@ mod tests {
     #[test]
     fn relations_of_headers() {
         let window = window();
-        let relate = |number, fork, parent_fork| window.relate(number, hash(number, fork), hash(number - 1, parent_fork));
+        let relate =
+            |number, fork, parent_fork| window.relate(number, hash(number, fork), hash(number - 1, parent_fork));
         assert_eq!(relate(14, 0, 0), Ok(Relation::Known));
         assert_eq!(relate(15, 0, 0), Ok(Relation::Attaches));
         assert_eq!(relate(13, 1, 0), Ok(Relation::Attaches));

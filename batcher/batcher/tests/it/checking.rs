@@ -1,7 +1,9 @@
 //! Building and checking batches.
 
 use alloy_primitives::{B256, Bytes};
-use batcher::{BatchPipeline, BatchPlan, BuildError, DataAvailability, Mismatch, ParentBatch, build_batch, check_proposal};
+use batcher::{
+    BatchPipeline, BatchPlan, BuildError, DataAvailability, Mismatch, ParentBatch, build_batch, check_proposal,
+};
 use derivation::{BatchBlock, DerivationTip, FinalL1};
 use op_alloy_consensus::TxDeposit;
 use proptest::prelude::*;
@@ -16,7 +18,12 @@ fn plan(chain: &MemoryChain, parent: &ParentBatch) -> BatchPlan {
     build_batch(chain, &params(), parent, DA, None).unwrap()
 }
 
-fn check(header: &BatchHeader, channel: &Bytes, parent: &ParentBatch, chain: &MemoryChain) -> Result<Vec<B256>, Mismatch> {
+fn check(
+    header: &BatchHeader,
+    channel: &Bytes,
+    parent: &ParentBatch,
+    chain: &MemoryChain,
+) -> Result<Vec<B256>, Mismatch> {
     check_proposal(header, DA, channel, parent, &params(), chain)
 }
 
@@ -27,7 +34,10 @@ fn an_honest_batch_passes_in_both_forms() {
     for da in [DataAvailability::Calldata, DataAvailability::Blobs] {
         let plan = build_batch(chain.as_ref(), &params(), &parent, da, None).unwrap();
         assert_eq!((plan.header.firstHeight, plan.header.lastHeight, plan.header.depositCount), (1, 12, 4));
-        assert_eq!(check_proposal(&plan.header, da, &plan.channel, &parent, &params(), chain.as_ref()), Ok(plan.hashes));
+        assert_eq!(
+            check_proposal(&plan.header, da, &plan.channel, &parent, &params(), chain.as_ref()),
+            Ok(plan.hashes)
+        );
     }
 }
 

@@ -73,8 +73,13 @@ impl MemoryChain {
     pub(crate) fn with_blocks(params: Params, set: SequencerSet, count: u64) -> Arc<Self> {
         let chain = Self::new(params, set);
         for number in 1..=count {
-            let origin = L1Origin { number: 10 + number / 3, hash: B256::repeat_byte(number as u8 / 3 + 1), ..Default::default() };
-            let deposits = if number % 3 == 0 { vec![TxDeposit { mint: number.into(), ..Default::default() }] } else { vec![] };
+            let origin = L1Origin {
+                number: 10 + number / 3,
+                hash: B256::repeat_byte(number as u8 / 3 + 1),
+                ..Default::default()
+            };
+            let deposits =
+                if number % 3 == 0 { vec![TxDeposit { mint: number.into(), ..Default::default() }] } else { vec![] };
             chain.push(1_700_000_000_000 + number * 1_000, origin, deposits, 2);
         }
         chain
@@ -144,7 +149,12 @@ fn attributes(origin: &L1Origin) -> TxDeposit {
     let mut input = vec![0u8; 178];
     input[28..36].copy_from_slice(&origin.number.to_be_bytes());
     input[100..132].copy_from_slice(origin.hash.as_slice());
-    TxDeposit { from: protocol::block::DEPOSITOR, to: protocol::block::L1_BLOCK.into(), input: input.into(), ..Default::default() }
+    TxDeposit {
+        from: protocol::block::DEPOSITOR,
+        to: protocol::block::L1_BLOCK.into(),
+        input: input.into(),
+        ..Default::default()
+    }
 }
 
 /// Waits for a condition, for at most a minute.

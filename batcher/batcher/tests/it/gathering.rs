@@ -1,13 +1,11 @@
-//! Signatures and messages.
+//! Signatures into certificates.
 
-use alloy_primitives::{Address, B256, Bytes};
-use batcher::{
-    BatchMessage, BatchProposal, BatchSignature, DataAvailability, Gatherer, ParentBatch, SignatureVerdict, build_batch,
-};
+use alloy_primitives::Bytes;
+use batcher::{BatchSignature, DataAvailability, Gatherer, ParentBatch, SignatureVerdict, build_batch};
 use k256::ecdsa::SigningKey;
 use proptest::prelude::*;
 use protocol::signing::address_of;
-use protocol::{BatchHeader, CompactSignature, Weight};
+use protocol::{BatchHeader, BatchIndex, Weight};
 
 use crate::fixture::{MemoryChain, domain, key, keys, params, set_of, sign};
 
@@ -18,7 +16,7 @@ fn header(blocks: u64) -> BatchHeader {
 
 fn signed(key: &SigningKey, header: &BatchHeader) -> BatchSignature {
     let signature = sign(key, domain().digest(header));
-    BatchSignature { batch: header.hash(), signer: address_of(key), signature }
+    BatchSignature { index: BatchIndex(header.index), batch: header.hash(), signer: address_of(key), signature }
 }
 
 #[test]
@@ -104,29 +102,6 @@ proptest! {
         prop_assert_eq!(certificate.is_some(), set.is_quorum(Weight(weight)));
         if let Some(batch) = certificate {
             prop_assert!(batch.certificate.verify(&domain(), &header, &set).is_ok());
-        }
-    }
-
-    #[test]
-    fn messages_round_trip(channel in prop::collection::vec(any::<u8>(), 0..100), sent in any::<u64>(), byte in any::<u8>(), blobs in any::<bool>()) {
-        let da = if blobs { DataAvailability::Blobs } else { DataAvailability::Calldata };
-        let signature = CompactSignature([byte; 64]);
-        let proposal = BatchMessage::Proposal(BatchProposal { header: header(2), da, channel: channel.into(), signature });
-        let message = BatchSignature { batch: B256::repeat_byte(byte), signer: Address::repeat_byte(byte), signature };
-        for message in [proposal, BatchMessage::Signature(message)] {
-            let bytes = message.encode(sent);
-            prop_assert_eq!(BatchMessage::decode(&bytes), Ok(message));
-            prop_assert_ne!(&bytes, &bytes.slice(..bytes.len() - 1));
-        }
-    }
-
-    #[test]
-    fn hostile_messages_are_refused_or_survived(bytes in prop::collection::vec(any::<u8>(), 0..700), kind in 0u8..4) {
-        let mut bytes = bytes;
-        if let Some(first) = bytes.get_mut(8) { *first = kind }
-        if let Ok(message) = BatchMessage::decode(&bytes) {
-            let sent = u64::from_be_bytes(bytes[..8].try_into().unwrap());
-            prop_assert_eq!(message.encode(sent).to_vec(), bytes, "one encoding per message");
         }
     }
 }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use alloy_primitives::{Address, Bytes};
-use batcher::ports::{BatchL1, BatchNetwork, ChainReader, Incoming, L1BatchEvent, SubmitError, Verdict};
-use batcher::{AlterProposal, Batcher, BatcherConfig, BatcherPorts, BatcherStatus, CertifiedBatch, DataAvailability, ParentBatch};
+use alloy_primitives::Address;
+use batcher::ports::{BatchL1, BatchMessage, BatchNetwork, ChainReader, Incoming, L1BatchEvent, SubmitError, Verdict};
+use batcher::{
+    AlterProposal, Batcher, BatcherConfig, BatcherPorts, BatcherStatus, CertifiedBatch, DataAvailability, ParentBatch,
+};
 use parking_lot::Mutex;
 use protocol::signing::address_of;
 use protocol::{Domain, L1Origin, SequencerSet};
@@ -13,23 +15,27 @@ use tokio::sync::{mpsc, watch};
 
 use crate::fixture::{MemoryChain, domain, eventually, keys, now_ms, params, set_of};
 
+type Mailboxes = Arc<Mutex<Vec<(Address, mpsc::Sender<Incoming>)>>>;
+
 /// Delivers every broadcast to all others.
-pub(crate) struct Wires {
+struct Wires {
     me: Address,
-    all: Arc<Mutex<Vec<(Address, mpsc::Sender<Incoming>)>>>,
-    pub(crate) bad: Arc<Mutex<Vec<(Address, Address)>>>,
+    all: Mailboxes,
+    /// Who judged whose message to be bad.
+    bad: Arc<Mutex<Vec<(Address, Address)>>>,
 }
 
 impl BatchNetwork for Wires {
-    fn broadcast(&self, bytes: Bytes) {
-        for (_, peer) in self.all.lock().iter().filter(|(address, _)| *address != self.me) {
+    fn broadcast(&self, message: BatchMessage) {
+        for (peer, mailbox) in self.all.lock().iter().filter(|(address, _)| *address != self.me) {
+            let (judge, author, bad) = (*peer, self.me, self.bad.clone());
+            let judge = Box::new(move |verdict| {
+                if verdict == Verdict::Bad {
+                    bad.lock().push((judge, author));
+                }
+            });
             // A full queue drops, as on a real network.
-            let _ = peer.try_send(Incoming { from: self.me, bytes: bytes.clone() });
-        }
-    }
-    fn report(&self, from: Address, verdict: Verdict) {
-        if verdict == Verdict::Bad {
-            self.bad.lock().push((self.me, from));
+            let _ = mailbox.try_send(Incoming { message: message.clone(), judge });
         }
     }
 }
@@ -110,7 +116,7 @@ fn start(down: &[usize], faulty: Option<(usize, AlterProposal)>) -> Net {
         refused: Mutex::default(),
         listeners: Mutex::default(),
     });
-    let (all, bad) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+    let (all, bad) = (Mailboxes::default(), Arc::new(Mutex::new(Vec::new())));
     let mut statuses = Vec::new();
     let mut folders = Vec::new();
     for (at, key) in keys.iter().enumerate().filter(|(at, _)| !down.contains(at)) {
@@ -199,7 +205,7 @@ async fn the_next_in_rotation_posts_when_the_leader_is_down() {
 async fn two_of_four_are_not_enough() {
     let net = start(&[0, 1], None);
     net.grow(2);
-    tokio::time::timeout(Duration::from_secs(4), net.posted_through(2)).await.unwrap_err();
+    tokio::time::timeout(Duration::from_secs(2), net.posted_through(2)).await.unwrap_err();
     assert_eq!(net.registry.refused.lock().len(), 0, "nothing is posted without a certificate");
 }
 

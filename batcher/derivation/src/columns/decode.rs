@@ -173,7 +173,15 @@ impl Reader<'_> {
             kind::DYNAMIC_FEE => {
                 let (max_fee_per_gas, max_priority_fee_per_gas) = (fee, tip);
                 let tx = TxEip1559 {
-                    chain_id, nonce, gas_limit, max_fee_per_gas, max_priority_fee_per_gas, to, value, access_list, input,
+                    chain_id,
+                    nonce,
+                    gas_limit,
+                    max_fee_per_gas,
+                    max_priority_fee_per_gas,
+                    to,
+                    value,
+                    access_list,
+                    input,
                 };
                 tx.into_signed(self.signature()?).into()
             }
@@ -182,8 +190,16 @@ impl Reader<'_> {
                 let authorization_list = self.authorizations()?;
                 let (max_fee_per_gas, max_priority_fee_per_gas) = (fee, tip);
                 let tx = TxEip7702 {
-                    chain_id, nonce, gas_limit, max_fee_per_gas, max_priority_fee_per_gas, to, value, access_list,
-                    authorization_list, input,
+                    chain_id,
+                    nonce,
+                    gas_limit,
+                    max_fee_per_gas,
+                    max_priority_fee_per_gas,
+                    to,
+                    value,
+                    access_list,
+                    authorization_list,
+                    input,
                 };
                 tx.into_signed(self.signature()?).into()
             }

@@ -31,7 +31,9 @@ impl AddressWriter {
     pub(super) fn put(&mut self, address: Address) {
         let next = self.known.len().saturating_add(1);
         match self.known.entry(address) {
-            std::collections::hash_map::Entry::Occupied(known) => put_varint(&mut self.references, *known.get() as u128),
+            std::collections::hash_map::Entry::Occupied(known) => {
+                put_varint(&mut self.references, *known.get() as u128)
+            }
             std::collections::hash_map::Entry::Vacant(new) => {
                 new.insert(next);
                 self.table.extend_from_slice(address.as_slice());

@@ -30,7 +30,8 @@ impl Fees {
     /// The offer that replaces this one at the same nonce. Pools ask for 10 % more on every fee, and for 100 % more when
     /// the transaction carries blobs.
     pub(crate) fn replacement(self, fresh: Self, blobs: bool) -> Self {
-        let raise = |fee: u128| if blobs { fee.saturating_mul(2) } else { fee.saturating_add(fee / 8).saturating_add(1) };
+        let raise =
+            |fee: u128| if blobs { fee.saturating_mul(2) } else { fee.saturating_add(fee / 8).saturating_add(1) };
         let tip = raise(self.tip).max(fresh.tip);
         Self {
             tip,

@@ -7,7 +7,9 @@ mod fees;
 
 use std::time::Duration;
 
-use alloy::consensus::{EthereumTxEnvelope, SignableTransaction, TxEip1559, TxEip4844, TxEip4844WithSidecar, TxEnvelope};
+use alloy::consensus::{
+    EthereumTxEnvelope, SignableTransaction, TxEip1559, TxEip4844, TxEip4844WithSidecar, TxEnvelope,
+};
 use alloy::eips::eip2718::Encodable2718;
 use alloy::eips::eip4844::{Blob, DATA_GAS_PER_BLOB};
 use alloy::eips::eip7594::{BlobTransactionSidecarEip7594, BlobTransactionSidecarVariant};
@@ -24,6 +26,9 @@ use fees::{Consumption, Fees};
 const MAX_QUEUED: usize = 16;
 /// Attempts at one nonce.
 const MAX_ATTEMPTS: usize = 8;
+/// Looks in a row that find the nonce used but none of our receipts, before another sender is blamed: nodes count a
+/// transaction a moment before they show its receipt.
+const MAX_UNSEEN_LOOKS: u32 = 10;
 /// EIP-7825: gas of one transaction.
 const MAX_GAS: u64 = protocol::limits::MAX_TRANSACTION_GAS;
 
@@ -113,7 +118,9 @@ impl SendError {
     pub const fn severity(&self) -> Severity {
         match self {
             Self::L1(error) => error.severity(),
-            Self::Funds(_) | Self::SpendingCap { .. } | Self::NonceTaken(_) | Self::Timeout | Self::QueueFull => Severity::Retry,
+            Self::Funds(_) | Self::SpendingCap { .. } | Self::NonceTaken(_) | Self::Timeout | Self::QueueFull => {
+                Severity::Retry
+            }
             Self::Reverts { .. } | Self::Reverted(_) => Severity::Reject,
             Self::Stopped | Self::Signing => Severity::Halt,
         }
@@ -190,7 +197,13 @@ impl Delivery {
             tracing::debug!(%hash, attempt, nonce = prepared.nonce, ?fees, "sending L1 transaction");
             match self.client.send_raw(&encoded).await {
                 Ok(()) => sent.push(hash),
-                Err(L1Error::Refused { message, .. }) if is_underpriced(&message) => {}
+                Err(L1Error::Refused { message, .. }) if is_underpriced(&message) => {
+                    // Something unknown waits at this nonce, perhaps from before a restart: outbid it at once.
+                    if sent.is_empty() {
+                        fees = self.raise(fees, &prepared).await;
+                        continue;
+                    }
+                }
                 // Included between two looks, or taken by another: the look below tells.
                 Err(L1Error::Refused { message, .. }) if is_nonce_low(&message) => {}
                 Err(L1Error::Refused { message, .. }) if is_poor(&message) => {
@@ -202,11 +215,15 @@ impl Delivery {
             if let Some(receipt) = self.wait(&prepared, &sent).await? {
                 return if receipt.status() { Ok(receipt) } else { Err(SendError::Reverted(receipt.transaction_hash)) };
             }
-            metrics::counter!("l1_resubmissions_total").increment(1);
-            let fresh = self.fresh_fees().await.unwrap_or_default();
-            fees = fees.replacement(fresh, prepared.sidecar.is_some());
+            fees = self.raise(fees, &prepared).await;
         }
         Err(SendError::Timeout)
+    }
+
+    async fn raise(&self, fees: Fees, prepared: &Prepared) -> Fees {
+        metrics::counter!("l1_resubmissions_total").increment(1);
+        let fresh = self.fresh_fees().await.unwrap_or_default();
+        fees.replacement(fresh, prepared.sidecar.is_some())
     }
 
     async fn fresh_fees(&self) -> Result<Fees, L1Error> {
@@ -306,6 +323,7 @@ impl Delivery {
     /// Looks for the receipt of any attempt until the next is due.
     async fn wait(&self, prepared: &Prepared, sent: &[B256]) -> Result<Option<TransactionReceipt>, SendError> {
         let deadline = tokio::time::Instant::now() + self.config.resubmit_after;
+        let mut unseen = 0u32;
         loop {
             // The nonce is read before the receipts: a receipt can then not appear unseen between the two.
             let used = self.client.nonce(self.key.address()).await.is_ok_and(|nonce| nonce > prepared.nonce);
@@ -316,10 +334,11 @@ impl Delivery {
                     Ok(None) | Err(_) => {}
                 }
             }
-            if used {
+            unseen = if used { unseen.saturating_add(1) } else { 0 };
+            if unseen >= MAX_UNSEEN_LOOKS {
                 return Err(SendError::NonceTaken(prepared.nonce));
             }
-            if tokio::time::Instant::now() >= deadline {
+            if unseen == 0 && tokio::time::Instant::now() >= deadline {
                 return Ok(None);
             }
             tokio::time::sleep(self.config.poll_interval).await;

@@ -59,11 +59,13 @@ async fn stuck_transaction_is_replaced_at_its_nonce() {
         async move { sender.send(transfer(5)).await }
     });
     let fee_in_pool = || async {
-        let block = client.provider().get_block_by_number(alloy::eips::BlockNumberOrTag::Pending).full().await.ok()??;
+        let block =
+            client.provider().get_block_by_number(alloy::eips::BlockNumberOrTag::Pending).full().await.ok()??;
         block.transactions.txns().next().map(|tx| tx.max_fee_per_gas())
     };
     let first = eventually("transaction in the pool", fee_in_pool).await;
-    eventually("fees raised by an eighth", || async { fee_in_pool().await.filter(|fee| *fee >= first + first / 8) }).await;
+    eventually("fees raised by an eighth", || async { fee_in_pool().await.filter(|fee| *fee >= first + first / 8) })
+        .await;
     client.provider().anvil_mine(Some(1), None).await.unwrap();
     let receipt = pending.await.unwrap().unwrap();
     assert!(receipt.status());

@@ -63,6 +63,7 @@ async fn broken_finality_stops_the_watcher() {
     assert!(matches!(task.await.unwrap(), Err(L1Error::FinalityBroken { number: 6, .. })));
     // A node that restarts with what it knew as final finds out at once.
     let parent = Some(alloy_primitives::B256::repeat_byte(1));
-    let (watcher, _views, _events) = L1Watcher::new(reader(&anvil), WatchConfig { start: 4, parent, ..config() }, FinalBlocks::default());
+    let (watcher, _views, _events) =
+        L1Watcher::new(reader(&anvil), WatchConfig { start: 4, parent, ..config() }, FinalBlocks::default());
     assert!(matches!(watcher.run().await, Err(L1Error::FinalityBroken { number: 3, .. })));
 }
