@@ -1,0 +1,129 @@
+//! Founding a network: contracts on L1, funds, and the genesis file made from what L1 says.
+
+use std::collections::BTreeMap;
+
+use alloy::{
+    primitives::{Address, Bytes, U256, address},
+    providers::ext::AnvilApi,
+    sol,
+};
+use eyre::{Result, WrapErr};
+use l1::{
+    ClientConfig, L1Client,
+    deploy::{DeployConfig, Deployment, OperatorConfig, deploy},
+};
+use protocol::{
+    Genesis,
+    genesis::{GenesisAccount, Params},
+};
+
+use crate::{keys, plan::Plan};
+
+/// L2 chain id.
+pub const L2_CHAIN_ID: u64 = 1_088_900;
+/// Balance of each development account on L2, and of every key on L1.
+pub const FUNDS: U256 = U256::from_limbs([10_000_000_000_000_000_000, 0, 0, 0]).saturating_mul(U256::from_limbs([1_000, 0, 0, 0]));
+/// L1 blocks mined after the deployment, so that its block is final at once.
+const FINALITY_BLOCKS: u64 = 6;
+
+/// Runtime code of the L2 predeploys.
+mod code {
+    #![allow(missing_docs, unreachable_pub)]
+    use super::sol;
+    sol!(L1Block, "../contracts/artifacts/L1Block.json");
+    sol!(GasPriceOracle, "../contracts/artifacts/GasPriceOracle.json");
+    sol!(L2ToL1MessagePasser, "../contracts/artifacts/L2ToL1MessagePasser.json");
+    sol!(FeeVault, "../contracts/artifacts/FeeVault.json");
+}
+
+/// Where the vaults are: tips, base fees, L1 fees, operator fees.
+pub const VAULTS: [Address; 4] = [
+    address!("4200000000000000000000000000000000000011"),
+    address!("4200000000000000000000000000000000000019"),
+    address!("420000000000000000000000000000000000001A"),
+    address!("420000000000000000000000000000000000001b"),
+];
+
+/// Parameters of a development network (DESIGN §4, in brackets).
+#[must_use]
+pub fn params() -> Params {
+    Params { epoch_blocks: 100, turn_blocks: 10, batch_interval_ms: 5_000, ..Params::default() }
+}
+
+fn predeploys() -> Vec<(Address, Bytes)> {
+    let mut all = vec![
+        (protocol::block::L1_BLOCK, code::L1Block::DEPLOYED_BYTECODE.clone()),
+        (protocol::block::GAS_PRICE_ORACLE, code::GasPriceOracle::DEPLOYED_BYTECODE.clone()),
+        (protocol::block::MESSAGE_PASSER, code::L2ToL1MessagePasser::DEPLOYED_BYTECODE.clone()),
+    ];
+    all.extend(VAULTS.map(|vault| (vault, code::FeeVault::DEPLOYED_BYTECODE.clone())));
+    all
+}
+
+/// Deploys the contracts, stakes the sequencers, and makes the genesis of the network.
+///
+/// # Errors
+/// L1 refuses something.
+pub async fn found(plan: &Plan) -> Result<Genesis> {
+    let client = L1Client::new(&ClientConfig::new(plan.l1_url()))?;
+    let deployer = keys::derived("deployer")?;
+    let mut funded = vec![deployer.address()];
+    let mut operators = Vec::new();
+    for (index, node) in plan.sequencers().enumerate() {
+        let Some(signer) = &node.signer else { continue };
+        let owner = keys::derived(&format!("owner {index}"))?;
+        funded.extend([owner.address(), signer.address()]);
+        operators.push(OperatorConfig {
+            recipient: owner.address(),
+            owner,
+            signer: signer.address(),
+            stake: node.stake,
+        });
+    }
+    for account in funded {
+        client.provider().anvil_set_balance(account, FUNDS).await.wrap_err("funding on L1")?;
+    }
+    let config = DeployConfig::devnet(operators, deployer.address());
+    let deployment = deploy(&client, &deployer, &config).await.wrap_err("deployment of the contracts")?;
+    client.provider().anvil_mine(Some(FINALITY_BLOCKS), None).await.wrap_err("anvil_mine")?;
+    genesis(deployment)
+}
+
+fn genesis(deployment: Deployment) -> Result<Genesis> {
+    let mut alloc = BTreeMap::new();
+    for (address, code) in predeploys() {
+        alloc.insert(address, GenesisAccount { nonce: 1, code, ..Default::default() });
+    }
+    for account in keys::accounts()? {
+        alloc.insert(account.address(), GenesisAccount { balance: FUNDS, ..Default::default() });
+    }
+    let params = params();
+    Ok(Genesis {
+        chain_id: L2_CHAIN_ID,
+        // One idle interval before the origin: the first block is due at once.
+        timestamp: deployment.origin.timestamp.saturating_sub(params.idle_interval_ms.div_ceil(1_000)),
+        l1: deployment.contracts,
+        origin: deployment.origin,
+        set: deployment.snapshot.set,
+        seed: deployment.snapshot.seed,
+        params,
+        alloc,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_predeploy_has_code_at_its_own_address() {
+        let all: BTreeMap<_, _> = predeploys().into_iter().collect();
+        assert_eq!(all.len(), 7);
+        assert!(all.values().all(|code| code.len() > 50));
+    }
+
+    #[test]
+    fn funds_are_ten_thousand() {
+        assert_eq!(FUNDS, U256::from(10_000u64) * U256::from(10u64).pow(U256::from(18)));
+    }
+}
