@@ -13,12 +13,16 @@ interface IBatchRegistry {
     /// @param snapshotId Its snapshot.
     /// @param depositCount Deposit queue items executed up to it.
     /// @param l1OriginNumber Its last L1 origin.
+    /// @param acceptedAt When it was accepted (for index 0: when this contract was deployed), unix seconds.
+    /// @param grace Seconds added to the deposit deadline because posting was silent; see `depositDeadline`.
     struct Head {
-        uint48 index;
-        uint48 height;
-        uint48 snapshotId;
-        uint48 depositCount;
-        uint64 l1OriginNumber;
+        uint32 index;
+        uint40 height;
+        uint32 snapshotId;
+        uint40 depositCount;
+        uint40 l1OriginNumber;
+        uint40 acceptedAt;
+        uint32 grace;
     }
 
     /// @param batchHash EIP-712 struct hash of the header.
@@ -75,7 +79,10 @@ interface IBatchRegistry {
     function commitmentOf(uint64 index) external view returns (bytes32);
     /// Whether this header was accepted at this time with these signers.
     function isAccepted(BatchHeader calldata header, uint64 acceptedAt, uint256 bitmap) external view returns (bool);
-    /// Seconds an item of the deposit queue may wait.
+    /// Seconds an item of the deposit queue may wait while batches are being posted. Blocks decided before an item could be
+    /// executed must remain postable after an outage, so silence between two batches, beyond half a deadline, is added to
+    /// the deadline as grace, which then fades by a second every four. Sequencers cannot stretch this: an item queued while
+    /// there is no grace is left out for at most two deadlines and the longest single silence.
     function depositDeadline() external view returns (uint64);
     /// Seconds a snapshot may be used after the next one was taken.
     function snapshotGrace() external view returns (uint64);

@@ -16,6 +16,8 @@ contract BatchRegistry is IBatchRegistry {
 
     /// Most L2 blocks of a batch.
     uint64 public constant MAX_BATCH_BLOCKS = 4_096;
+    /// Grace fades by one second in this many.
+    uint256 public constant GRACE_FADE = 4;
     /// Range of the deposit deadline, in seconds.
     uint64 public constant MIN_DEADLINE = 10 seconds;
     uint64 public constant MAX_DEADLINE = 1 days;
@@ -60,6 +62,7 @@ contract BatchRegistry is IBatchRegistry {
         _DOMAIN_SEPARATOR = staking.domainSeparator();
         _DEPOSIT_DEADLINE = depositDeadline_;
         _SNAPSHOT_GRACE = snapshotGrace_;
+        _head.acceptedAt = uint40(block.timestamp);
     }
 
     /// @inheritdoc IBatchRegistry
@@ -73,24 +76,14 @@ contract BatchRegistry is IBatchRegistry {
         Head memory previous = _head;
         _checkPlace(header, previous);
         _checkOrigin(header, previous);
-        _checkDeposits(header);
-        bool blobs = data.length == 0;
-        bytes32 dataHash = blobs ? _blobsHash() : _calldataHash(data);
-        if (header.dataHash != dataHash) revert WrongDataHash(header.dataHash, dataHash);
+        uint256 grace = _grace(previous);
+        _checkDeposits(header, grace);
+        _checkData(header.dataHash, data);
         bytes32 batchHash = header.hash();
         uint256 totalWeight = _checkSet(header.snapshotId, previous.snapshotId, members);
         Certificate.check(Signing.digest(_domainSeparator(), batchHash), members, totalWeight, bitmap, signatures);
-        // Heights rise by at most 4,096 a batch, and the other numbers are bounded by what L1 itself has counted.
-        _head = Head({
-            index: uint48(header.index),
-            height: uint48(header.lastHeight),
-            snapshotId: uint48(header.snapshotId),
-            depositCount: uint48(header.depositCount),
-            l1OriginNumber: header.l1OriginNumber
-        });
-        headHash = batchHash;
-        commitmentOf[header.index] = _commitment(batchHash, uint64(block.timestamp), bitmap);
-        emit BatchSubmitted(header.index, batchHash, header, bitmap, blobs);
+        _accept(header, batchHash, bitmap, grace);
+        emit BatchSubmitted(header.index, batchHash, header, bitmap, data.length == 0);
     }
 
     /// @inheritdoc IBatchRegistry
@@ -133,14 +126,23 @@ contract BatchRegistry is IBatchRegistry {
     }
 
     /// L2 has executed exactly what was queued up to the origin, and nothing waits longer than the deadline.
-    function _checkDeposits(BatchHeader calldata header) private view {
+    function _checkDeposits(BatchHeader calldata header, uint256 grace) private view {
         uint64 consumed = header.depositCount;
         (uint64 lastBlock, uint64 nextBlock, uint64 nextTimestamp) = DEPOSIT_QUEUE.boundary(consumed);
         uint64 origin = header.l1OriginNumber;
         if (lastBlock > origin || (nextBlock != 0 && nextBlock <= origin)) revert WrongDepositCount(consumed);
-        if (nextBlock != 0 && block.timestamp > uint256(nextTimestamp) + _DEPOSIT_DEADLINE) {
+        if (nextBlock != 0 && block.timestamp > nextTimestamp + _DEPOSIT_DEADLINE + grace) {
             revert DepositOverdue(consumed, nextTimestamp);
         }
+    }
+
+    /// Seconds by which the deposit deadline is extended: silence adds to it, time takes from it.
+    function _grace(Head memory previous) private view returns (uint256 grace) {
+        uint256 gap = block.timestamp - previous.acceptedAt;
+        uint256 allowed = _DEPOSIT_DEADLINE / 2;
+        grace = previous.grace;
+        grace = grace > gap / GRACE_FADE ? grace - gap / GRACE_FADE : 0;
+        if (gap > allowed) grace += gap - allowed;
     }
 
     /// The words are those of a snapshot that may still be used.
@@ -157,6 +159,26 @@ contract BatchRegistry is IBatchRegistry {
         bytes32 setHash = keccak256(abi.encodePacked(members));
         if (setHash != expected) revert WrongSet(setHash, expected);
         return totalWeight;
+    }
+
+    function _checkData(bytes32 claimed, bytes calldata data) private view {
+        bytes32 dataHash = data.length == 0 ? _blobsHash() : _calldataHash(data);
+        if (claimed != dataHash) revert WrongDataHash(claimed, dataHash);
+    }
+
+    function _accept(BatchHeader calldata header, bytes32 batchHash, uint256 bitmap, uint256 grace) private {
+        // The numbers are bounded by what L1 itself has counted, heights by 4,096 a batch: they outlast 32 and 40 bits.
+        _head = Head({
+            index: uint32(header.index),
+            height: uint40(header.lastHeight),
+            snapshotId: uint32(header.snapshotId),
+            depositCount: uint40(header.depositCount),
+            l1OriginNumber: uint40(header.l1OriginNumber),
+            acceptedAt: uint40(block.timestamp),
+            grace: uint32(grace)
+        });
+        headHash = batchHash;
+        commitmentOf[header.index] = _commitment(batchHash, uint64(block.timestamp), bitmap);
     }
 
     /// Hash over all blobs of this transaction.

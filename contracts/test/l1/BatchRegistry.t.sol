@@ -34,7 +34,6 @@ contract Relay {
 
 contract BatchRegistryTest is Network {
     bytes internal constant DATA = hex"c0ffee";
-    uint256 internal constant ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141;
     bytes32[] internal members;
 
     function setUp() public override {
@@ -209,22 +208,78 @@ contract BatchRegistryTest is Network {
         submit(header, 15);
     }
 
+    /// Batches that keep coming without the item are refused once it is older than the deadline.
     function test_submitBatch_depositOverdue_reverts() external {
-        BatchHeader memory header = nextHeader(DATA);
+        submit(nextHeader(DATA), 15);
+        uint64 origin = uint64(block.number - 1);
         uint64 queuedAt = uint64(block.timestamp);
         deposit();
-        vm.warp(block.timestamp + DEADLINE + 1);
+        for (uint256 age = 0; age <= DEADLINE; age += DEADLINE / 6) {
+            vm.warp(queuedAt + age);
+            submit(withoutItem(origin), 15);
+        }
+        vm.warp(queuedAt + DEADLINE + 1);
         vm.roll(block.number + 10);
-        submitExpecting(header, abi.encodeWithSelector(IBatchRegistry.DepositOverdue.selector, 0, queuedAt));
+        submitExpecting(
+            withoutItem(origin), abi.encodeWithSelector(IBatchRegistry.DepositOverdue.selector, 0, queuedAt)
+        );
         // With the item, the batch is accepted however late.
         submit(nextHeader(DATA), 15);
+        assertEq(registry.head().depositCount, 1);
     }
 
-    function test_submitBatch_depositAtDeadline_succeeds() external {
-        BatchHeader memory header = nextHeader(DATA);
+    /// After an outage, blocks decided before the item could be executed are still postable, one batch after the other.
+    function test_submitBatch_backlogAfterOutage_succeeds() external {
+        submit(nextHeader(DATA), 15);
+        uint64 origin = uint64(block.number - 1);
         deposit();
-        vm.warp(block.timestamp + DEADLINE);
-        submit(header, 15);
+        vm.warp(block.timestamp + 10 * DEADLINE);
+        vm.roll(block.number + 10);
+        for (uint256 i; i < 20; ++i) {
+            submit(withoutItem(origin), 15);
+            vm.warp(block.timestamp + 12);
+        }
+        submit(nextHeader(DATA), 15);
+        // Grace fades: a day later the rule is as strict as ever.
+        for (uint256 i; i < 200; ++i) {
+            vm.warp(block.timestamp + DEADLINE / 2);
+            submit(nextHeader(DATA), 15);
+        }
+        assertEq(registry.head().grace, 0);
+    }
+
+    /// However the sequencers time their batches, an item is not left out for longer than two deadlines and their longest
+    /// silence.
+    function testFuzz_submitBatch_stallingBounded_succeeds(uint256 seed) external {
+        submit(nextHeader(DATA), 15);
+        uint64 origin = uint64(block.number - 1);
+        uint256 queuedAt = block.timestamp;
+        deposit();
+        uint256 longest;
+        uint256 range = seed % 5 == 0 ? 20 * uint256(DEADLINE) : 2 * uint256(DEADLINE);
+        for (uint256 i; i < 40; ++i) {
+            seed = uint256(keccak256(abi.encode(seed)));
+            uint256 gap = bound(seed, 1, range);
+            vm.warp(block.timestamp + gap);
+            BatchHeader memory header = withoutItem(origin);
+            bytes memory signatures = sign(header, members, 15);
+            vm.prank(recipient, recipient);
+            try registry.submitBatch(header, members, 15, signatures, DATA) {}
+            catch (bytes memory err) {
+                assertEq(bytes4(err), IBatchRegistry.DepositOverdue.selector);
+                return;
+            }
+            if (gap > longest) longest = gap;
+            assertLe(block.timestamp - queuedAt, longest + 2 * uint256(DEADLINE));
+        }
+    }
+
+    /// A batch that claims an origin before the item.
+    function withoutItem(uint64 origin) internal view returns (BatchHeader memory header) {
+        header = nextHeader(DATA);
+        header.l1OriginNumber = origin;
+        header.l1OriginHash = blockhash(origin);
+        header.depositCount = 0;
     }
 
     // data
@@ -346,17 +401,6 @@ contract BatchRegistryTest is Network {
         submitSigned(15, sign(header, members, 15), abi.encodeWithSelector(Certificate.WrongSigner.selector, 0));
         // Nothing that could be recovered.
         submitSigned(15, new bytes(256), abi.encodeWithSelector(Certificate.WrongSigner.selector, 0));
-    }
-
-    function test_submitBatch_highS_reverts() external {
-        BatchHeader memory header = nextHeader(DATA);
-        (bytes32 r, bytes32 vs) = vm.signCompact(keyOf[Members.signerOf(members[0])], digestOf(header));
-        uint256 s = ORDER - (uint256(vs) & (type(uint256).max >> 1));
-        uint256 parity = 1 - (uint256(vs) >> 255);
-        // The same signature in its other form is valid mathematics, which EIP-2098 can still express.
-        assertEq(ecrecover(digestOf(header), uint8(27 + parity), r, bytes32(s)), Members.signerOf(members[0]));
-        bytes memory signatures = bytes.concat(r, bytes32((parity << 255) | s), sign(header, members, 14));
-        submitSigned(15, signatures, abi.encodeWithSelector(Certificate.WrongSigner.selector, 0));
     }
 
     /// Signatures for one chain or one network are nothing in another.
