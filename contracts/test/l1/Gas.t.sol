@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Network} from "../utils/Network.sol";
+
+/// Gas of whole transactions. A batch has n signatures of n members; its data is one byte, since blobs are paid elsewhere.
+contract GasTest is Network {
+    /// What is stored: head (two words) changed and one new commitment, 2 × 5,000 + 22,100; the event, 5,340; and what the
+    /// snapshot and the queue have stored is read from two other contracts, 2 × 2,600 + 3 × 2,100.
+    uint256 internal constant STORAGE = 32_100 + 5_340 + 11_500;
+
+    function measure(uint256 n) internal returns (uint256 used) {
+        bytes32[] memory members = start(n);
+        vm.roll(block.number + 20);
+        // The first batch makes zero words non-zero; the second is what every later one costs.
+        for (uint256 i; i < 2; ++i) {
+            submit(nextHeader(hex"01"), members, (1 << n) - 1, hex"01");
+            used = vm.lastCallGas().gasTotalUsed;
+            vm.roll(block.number + 1);
+        }
+        emit log_named_uint("gas", used);
+    }
+
+    /// forge-config: default.isolate = true
+    function test_submitBatch_gasOf4_succeeds() external {
+        assertApproxEqRel(measure(4), 55_000 + STORAGE, 0.15e18);
+    }
+
+    /// forge-config: default.isolate = true
+    function test_submitBatch_gasOf11_succeeds() external {
+        assertApproxEqRel(measure(11), 90_000 + STORAGE, 0.15e18);
+    }
+
+    /// forge-config: default.isolate = true
+    function test_submitBatch_gasOf21_succeeds() external {
+        assertApproxEqRel(measure(21), 144_000 + STORAGE, 0.15e18);
+    }
+
+    /// forge-config: default.isolate = true
+    function test_snapshot_gasOf32_succeeds() external {
+        start(32);
+        vm.roll(block.number + INTERVAL);
+        sequencerSet.snapshot();
+        assertLt(vm.lastCallGas().gasTotalUsed, 500_000);
+        emit log_named_uint("gas", vm.lastCallGas().gasTotalUsed);
+    }
+
+    /// forge-config: default.isolate = true
+    function test_staking_gasOfLife_succeeds() external {
+        register(1, 50_000 ether);
+        emit log_named_uint("register", vm.lastCallGas().gasTotalUsed);
+        vm.prank(ownerOf(1));
+        uint256 request = staking.decrease(1, 1 ether);
+        emit log_named_uint("decrease", vm.lastCallGas().gasTotalUsed);
+        vm.prank(ownerOf(1));
+        staking.exit(1);
+        emit log_named_uint("exit", vm.lastCallGas().gasTotalUsed);
+        vm.warp(block.timestamp + UNBONDING_DELAY);
+        vm.prank(ownerOf(1));
+        staking.claim(request);
+        emit log_named_uint("claim", vm.lastCallGas().gasTotalUsed);
+        assertLt(vm.lastCallGas().gasTotalUsed, 100_000);
+    }
+
+    /// forge-config: default.isolate = true
+    function test_depositTransaction_gas_succeeds() external {
+        for (uint256 i; i < 3; ++i) {
+            depositQueue.depositTransaction(recipient, 0, 100_000, false, "");
+            vm.roll(block.number + 1);
+        }
+        emit log_named_uint("forced", vm.lastCallGas().gasTotalUsed);
+        fundDeposit();
+        depositQueue.depositERC20Transaction(recipient, 1 ether, 1 ether, 100_000, false, "");
+        emit log_named_uint("deposit", vm.lastCallGas().gasTotalUsed);
+        assertLt(vm.lastCallGas().gasTotalUsed, 150_000);
+    }
+
+    function fundDeposit() private {
+        metis.mint(address(this), 1 ether);
+        metis.approve(address(depositQueue), 1 ether);
+    }
+}
