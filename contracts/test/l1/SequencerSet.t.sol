@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {ISequencerSet} from "../../src/interfaces/ISequencerSet.sol";
+import {IStaking} from "../../src/interfaces/IStaking.sol";
 import {SequencerSet} from "../../src/l1/SequencerSet.sol";
 import {Members} from "../../src/libraries/Members.sol";
 import {Network} from "../utils/Network.sol";
@@ -109,6 +110,20 @@ contract SequencerSetTest is Network {
         for (uint256 i; i < ids.length; ++i) {
             assertLe(ids[i], 33);
         }
+    }
+
+    /// An operator without weight, as a slash can leave one, is no member. Staking cannot bring this about by itself yet.
+    function test_preview_weightless_succeeds() external {
+        IStaking.Candidate[] memory candidates = new IStaking.Candidate[](3);
+        candidates[0] = IStaking.Candidate({operatorId: 1, signer: vm.addr(1), weight: 0});
+        candidates[1] = IStaking.Candidate({operatorId: 2, signer: vm.addr(2), weight: 5});
+        candidates[2] = IStaking.Candidate({operatorId: 3, signer: vm.addr(3), weight: 0});
+        vm.mockCall(address(staking), abi.encodeCall(IStaking.candidates, ()), abi.encode(candidates));
+        (bytes32[] memory members, uint256[] memory ids, uint64 total) = sequencerSet.preview();
+        assertEq(members.length, 1);
+        assertEq(members[0], Members.word(vm.addr(2), 5));
+        assertEq(ids[0], 2);
+        assertEq(total, 5);
     }
 
     function test_snapshotAt_unknown_reverts() external {
