@@ -354,8 +354,9 @@ impl Batcher {
                 self.keep(*batch)?;
                 Verdict::Good
             }
-            SignatureVerdict::Counted(_) => Verdict::Good,
-            SignatureVerdict::Known | SignatureVerdict::Early => Verdict::Ignored,
+            // Early ones are worth forwarding: their signer was checked, and others may have the proposal.
+            SignatureVerdict::Counted(_) | SignatureVerdict::Early => Verdict::Good,
+            SignatureVerdict::Known => Verdict::Ignored,
             SignatureVerdict::Stranger | SignatureVerdict::Invalid => Verdict::Bad,
         })
     }
