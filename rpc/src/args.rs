@@ -170,9 +170,7 @@ impl<'de> Deserialize<'de> for BlockArg {
                         Err(D::Error::custom("cannot specify both BlockHash and BlockNumber, choose one or the other"))
                     }
                     (Some(number), None) => Ok(Self(number.0.into())),
-                    (None, Some(hash)) => {
-                        Ok(Self(RpcBlockHash::from_hash(hash.0, object.require_canonical).into()))
-                    }
+                    (None, Some(hash)) => Ok(Self(RpcBlockHash::from_hash(hash.0, object.require_canonical).into())),
                     (None, None) => Err(D::Error::custom("block object names neither blockNumber nor blockHash")),
                 }
             }
@@ -198,7 +196,10 @@ impl<'de> Deserialize<'de> for HashArg {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let bytes = prefixed_bytes(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)?;
         B256::try_from(bytes.as_slice()).map(Self).map_err(|_| {
-            serde::de::Error::custom(format!("hex string has length {}, want 64 for a hash", bytes.len().saturating_mul(2)))
+            serde::de::Error::custom(format!(
+                "hex string has length {}, want 64 for a hash",
+                bytes.len().saturating_mul(2)
+            ))
         })
     }
 }
@@ -246,7 +247,8 @@ impl<'de> Deserialize<'de> for SlotArg {
         if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(D::Error::custom("invalid hex string"));
         }
-        let number = if digits.is_empty() { U256::ZERO } else { U256::from_str_radix(digits, 16).map_err(D::Error::custom)? };
+        let number =
+            if digits.is_empty() { U256::ZERO } else { U256::from_str_radix(digits, 16).map_err(D::Error::custom)? };
         Ok(Self(if digits.len() == 64 { JsonStorageKey::Hash(number.into()) } else { JsonStorageKey::Number(number) }))
     }
 }
@@ -260,7 +262,8 @@ mod tests {
         for (text, want) in [("0x0", Some(0)), ("0x1b4", Some(436)), ("0xffffffffffffffff", Some(u64::MAX))] {
             assert_eq!(parse_quantity(text).ok(), want, "{text}");
         }
-        for text in ["", "0x", "1", "0x01", "0x00", "-0x1", "0x-1", "0x+1", "0x1 ", "0xg", "0x10000000000000000", "١"] {
+        for text in ["", "0x", "1", "0x01", "0x00", "-0x1", "0x-1", "0x+1", "0x1 ", "0xg", "0x10000000000000000", "١"]
+        {
             assert!(parse_quantity(text).is_err(), "{text}");
         }
     }
@@ -275,7 +278,8 @@ mod tests {
         assert_eq!(parse(&format!("\"{hash}\"")).unwrap(), BlockId::hash(hash));
         let canonical = format!(r#"{{"blockHash":"{hash}","requireCanonical":true}}"#);
         assert_eq!(parse(&canonical).unwrap(), BlockId::hash_canonical(hash));
-        for bad in ["\"Latest\"", "\"newest\"", "1", "{}", "[]", r#"{"blockNumber":1}"#, r#"{"number":"0x1"}"#, "true"] {
+        for bad in ["\"Latest\"", "\"newest\"", "1", "{}", "[]", r#"{"blockNumber":1}"#, r#"{"number":"0x1"}"#, "true"]
+        {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

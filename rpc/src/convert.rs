@@ -6,9 +6,7 @@ use alloy_consensus::{
 };
 use alloy_primitives::{Address, U256};
 use alloy_rlp::{Encodable, Header as RlpHeader};
-use alloy_rpc_types_eth::{
-    Block, BlockTransactions, Header, Log, TransactionReceipt, Withdrawals,
-};
+use alloy_rpc_types_eth::{Block, BlockTransactions, Header, Log, TransactionReceipt, Withdrawals};
 use op_alloy_consensus::{
     OpReceipt, OpTxEnvelope,
     transaction::{OpDepositInfo, OpTransactionInfo},

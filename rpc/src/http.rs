@@ -147,8 +147,7 @@ mod tests {
 
     #[test]
     fn hosts_and_origins() {
-        let access =
-            Access { origins: vec!["https://app.example".to_owned()], hosts: vec!["node.example".to_owned()] };
+        let access = Access { origins: vec!["https://app.example".to_owned()], hosts: vec!["node.example".to_owned()] };
         let headers = |name: header::HeaderName, value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.parse().unwrap());

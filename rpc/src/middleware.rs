@@ -154,7 +154,11 @@ where
         }
     };
     metrics.seconds.record(started.elapsed());
-    if response.is_success() { metrics.ok.increment(1) } else { metrics.failed.increment(1) }
+    if response.is_success() {
+        metrics.ok.increment(1)
+    } else {
+        metrics.failed.increment(1)
+    }
     response
 }
 

@@ -80,6 +80,5 @@ impl Registry {
 
 fn encode<R: Serialize>(answer: RpcResult<R>) -> Result<Box<RawValue>, ErrorObjectOwned> {
     let answer = answer?;
-    to_raw_value(&answer)
-        .map_err(|why| crate::error::RpcError::from(BackendError::Internal(why.to_string())).into())
+    to_raw_value(&answer).map_err(|why| crate::error::RpcError::from(BackendError::Internal(why.to_string())).into())
 }

@@ -82,8 +82,7 @@ impl RpcServer {
             .set_id_provider(HexIds)
             .set_tcp_no_delay(true)
             .build();
-        let calls = RpcServiceBuilder::new()
-            .layer_fn(move |service| Guarded::new(service, Arc::clone(&shared)));
+        let calls = RpcServiceBuilder::new().layer_fn(move |service| Guarded::new(service, Arc::clone(&shared)));
         let server = ServerBuilder::with_config(limits)
             .set_http_middleware(front)
             .set_rpc_middleware(calls)

@@ -43,7 +43,9 @@ fn check(context: &Context, transaction: &TransactionRequest) -> RpcResult<()> {
     if let (Some(input), Some(data)) = (&transaction.input.input, &transaction.input.data)
         && input != data
     {
-        return invalid("both \"data\" and \"input\" are set and not equal. Please use \"input\" to pass transaction call data");
+        return invalid(
+            "both \"data\" and \"input\" are set and not equal. Please use \"input\" to pass transaction call data",
+        );
     }
     if let (Some(tip), Some(max)) = (transaction.max_priority_fee_per_gas, transaction.max_fee_per_gas)
         && tip > max

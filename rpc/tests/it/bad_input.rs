@@ -73,9 +73,6 @@ fn bodies() -> Vec<(String, i64)> {
     cases.push((call(&format!("[{}]", "9".repeat(1_000_000))), -32602));
     cases.push((call(&format!("[{}]", vec!["1"; 100_000].join(","))), -32602));
     cases.push((format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{}"}}"#, "m".repeat(1_000_000)), -32601));
-    cases.push((format!(r#"{{"jsonrpc":"2.0","id":[{}],"method":"eth_chainId"}}"#, "1"), -32600));
-    cases.push((r#"{"jsonrpc":"2.0","id":{"a":1},"method":"eth_chainId"}"#.to_owned(), -32600));
-    cases.push((r#"{"jsonrpc":"2.0","id":-1.5,"method":"eth_chainId"}"#.to_owned(), -32600));
     cases
 }
 
@@ -265,12 +262,29 @@ async fn malformed_requests_are_refused_and_the_server_lives() {
         body_case(&served, body.as_bytes(), *code).await;
         served.assert_alive().await;
     }
-    for bytes in [&b"\xff\xfe\x00"[..], b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xc3\x28\"}", b"\0\0\0\0"] {
-        body_case(&served, bytes, -32700).await;
+    // Bytes that are not UTF-8; the last body has an id, so that it counts as a request that is no request.
+    for (bytes, code) in [
+        (&b"\xff\xfe\x00"[..], -32700),
+        (b"\0\0\0\0", -32700),
+        (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xc3\x28\"}", -32600),
+    ] {
+        body_case(&served, bytes, code).await;
     }
     for (method, params, code) in &parameters {
         let response = served.response(method, params.clone()).await;
         check(&format!("{method} {params}"), &response, *code);
+    }
+    served.assert_alive().await;
+}
+
+/// jsonrpsee takes a request whose id is neither string, number nor null for a notification: nothing runs, nothing is
+/// answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_is_none_gets_no_answer() {
+    let served = serve().await;
+    for id in ["[1]", "{\"a\":1}", "-1.5", "true"] {
+        let answer = served.post(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"eth_chainId"}}"#)).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, ""), "{id}");
     }
     served.assert_alive().await;
 }
@@ -283,7 +297,11 @@ async fn answers_name_the_argument_and_the_reason() {
         ("eth_getBalance", json!([]), "missing value for required argument 0"),
         ("eth_getBalance", json!([address, "latest", 1]), "too many arguments, want at most 2"),
         ("eth_getBalance", json!(["0x1", "latest"]), "invalid argument 0: hex string of odd length"),
-        ("eth_getBalance", json!(["0x12", "latest"]), "invalid argument 0: hex string has length 2, want 40 for an address"),
+        (
+            "eth_getBalance",
+            json!(["0x12", "latest"]),
+            "invalid argument 0: hex string has length 2, want 40 for an address",
+        ),
         ("eth_getBalance", json!([address, "0x01"]), "invalid argument 1: hex number with leading zero digits"),
         ("eth_getBalance", json!([address, "1"]), "invalid argument 1: hex string without 0x prefix"),
         ("eth_nope", json!([]), "the method eth_nope does not exist/is not available"),

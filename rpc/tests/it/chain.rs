@@ -7,7 +7,10 @@ use alloy_consensus::{
     proofs::{calculate_receipt_root, calculate_transaction_root},
     transaction::Recovered,
 };
-use alloy_eips::{eip2930::{AccessList, AccessListItem}, eip7702::Authorization};
+use alloy_eips::{
+    eip2930::{AccessList, AccessListItem},
+    eip7702::Authorization,
+};
 use alloy_primitives::{Address, B256, Bloom, Bytes, Log, Signature, TxKind, U256, address, b256, keccak256};
 use k256::ecdsa::SigningKey;
 use op_alloy_consensus::{OpDepositReceipt, OpReceipt, OpTxEnvelope, TxDeposit};
@@ -150,11 +153,8 @@ pub fn make(parent: Option<&BlockRecord>, users: Vec<Recovered<OpTxEnvelope>>) -
     let number = parent.map_or(0, |parent| parent.number() + 1);
     let mut transactions = if number == 0 { Vec::new() } else { vec![attributes(number)] };
     transactions.extend(users);
-    let receipts: Vec<ReceiptRecord> = transactions
-        .iter()
-        .enumerate()
-        .map(|(index, tx)| execute(tx, 21_000 * (index as u64 + 1), number))
-        .collect();
+    let receipts: Vec<ReceiptRecord> =
+        transactions.iter().enumerate().map(|(index, tx)| execute(tx, 21_000 * (index as u64 + 1), number)).collect();
     let with_bloom: Vec<_> = receipts
         .iter()
         .map(|entry| alloy_consensus::ReceiptWithBloom {

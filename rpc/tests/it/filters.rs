@@ -65,10 +65,7 @@ async fn a_poll_answers_each_thing_once() {
     }
     let first = served.node.append(vec![every_type()[1].clone()]);
     let second = served.node.append(vec![]);
-    assert_eq!(
-        served.call("eth_getFilterChanges", json!([blocks])).await,
-        json!([first.0.hash(), second.0.hash()])
-    );
+    assert_eq!(served.call("eth_getFilterChanges", json!([blocks])).await, json!([first.0.hash(), second.0.hash()]));
     let changes = served.call("eth_getFilterChanges", json!([logs])).await;
     assert_eq!(count(&changes), 2);
     assert_eq!(changes[1]["logIndex"], "0x1");

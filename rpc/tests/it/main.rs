@@ -1,5 +1,6 @@
 //! The server over real sockets, with an in-memory node behind the port.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(unreachable_pub, reason = "the modules of a test binary have no outside")]
 
 mod bad_input;
 mod chain;

@@ -153,7 +153,8 @@ async fn raw_bytes_hash_to_what_they_claim() {
     assert_eq!(size, json!(format!("{:#x}", raw.len())));
     let receipts: Vec<Bytes> =
         serde_json::from_value(served.call("debug_getRawReceipts", json!(["0x1"])).await).unwrap();
-    let root = alloy_consensus::proofs::ordered_trie_root_with_encoder(&receipts, |raw, out| out.extend_from_slice(raw));
+    let root =
+        alloy_consensus::proofs::ordered_trie_root_with_encoder(&receipts, |raw, out| out.extend_from_slice(raw));
     assert_eq!(root, block.header.receipts_root);
     for tx in &block.transactions {
         for method in ["eth_getRawTransactionByHash", "debug_getRawTransaction"] {
@@ -172,7 +173,8 @@ async fn reverts_carry_reason_and_data() {
         assert_eq!(response["error"]["message"], "execution reverted: no");
         assert_eq!(response["error"]["data"], json!(crate::node::revert_output()));
     }
-    let overrides = json!({ signer(1).to_string(): { "balance": "0x1", "stateDiff": { B256::ZERO.to_string(): B256::ZERO } } });
+    let overrides =
+        json!({ signer(1).to_string(): { "balance": "0x1", "stateDiff": { B256::ZERO.to_string(): B256::ZERO } } });
     let echoed = served.call("eth_call", json!([{ "data": "0x01" }, "latest", overrides, { "time": "0x1" }])).await;
     assert_eq!(echoed, "0x01");
 }
@@ -291,7 +293,11 @@ async fn horae_tells_who_leads_and_what_is_certified() {
     let next = served.call("horae_leader", json!(["0x5"])).await;
     let rounds = next["byRound"].as_array().unwrap();
     assert_eq!(rounds.len(), 4);
-    assert_eq!(rounds[0].as_str().unwrap().to_lowercase(), signer(1).to_string().to_lowercase(), "the parent's builder");
+    assert_eq!(
+        rounds[0].as_str().unwrap().to_lowercase(),
+        signer(1).to_string().to_lowercase(),
+        "the parent's builder"
+    );
     let past = served.call("horae_leader", json!(["0x3"])).await;
     assert_eq!(past["builtBy"].as_str().unwrap().to_lowercase(), signer(1).to_string().to_lowercase());
     assert_eq!(past["byRound"], Value::Null);

@@ -82,10 +82,6 @@ impl TestNode {
     pub fn block(&self, number: u64) -> Made {
         self.blocks.lock()[number as usize].clone()
     }
-
-    pub fn latest(&self) -> u64 {
-        self.blocks.lock().len() as u64 - 1
-    }
 }
 
 pub fn pooled(tx: alloy_consensus::transaction::Recovered<OpTxEnvelope>) -> PooledTransaction {
@@ -258,7 +254,8 @@ impl Backend for TestNode {
             if raw.len() > protocol::limits::MAX_TRANSACTION_BYTES {
                 return Err(SubmitError::Oversized { size: raw.len(), limit: protocol::limits::MAX_TRANSACTION_BYTES });
             }
-            let envelope = OpTxEnvelope::decode_2718_exact(&raw).map_err(|why| SubmitError::Malformed(why.to_string()))?;
+            let envelope =
+                OpTxEnvelope::decode_2718_exact(&raw).map_err(|why| SubmitError::Malformed(why.to_string()))?;
             if envelope.chain_id().is_some_and(|have| have != CHAIN_ID) {
                 return Err(SubmitError::WrongChain { have: envelope.chain_id().unwrap(), want: CHAIN_ID });
             }

@@ -138,8 +138,7 @@ async fn refusals_and_limits() {
     for _ in 0..rpc::config::MAX_SUBSCRIPTIONS_PER_CONNECTION {
         held.push(subscribe(&client, vec![json!("newPendingTransactions")]).await);
     }
-    let one_more =
-        client.subscribe::<Value, _>("eth_subscribe", rpc_params!["newHeads"], "eth_unsubscribe").await;
+    let one_more = client.subscribe::<Value, _>("eth_subscribe", rpc_params!["newHeads"], "eth_unsubscribe").await;
     assert!(matches!(one_more, Err(Error::Call(_))), "{one_more:?}");
     served.assert_alive().await;
 }

@@ -64,7 +64,8 @@ async fn batches() {
     let served = serve().await;
     let empty = served.post("[]").await.json();
     assert_eq!(empty["error"], json!({ "code": -32600, "message": "empty batch" }));
-    let mixed = json!([call(1, "eth_chainId"), call(2, "eth_nothing"), 7, { "jsonrpc": "2.0", "method": "eth_chainId" }]);
+    let mixed =
+        json!([call(1, "eth_chainId"), call(2, "eth_nothing"), 7, { "jsonrpc": "2.0", "method": "eth_chainId" }]);
     let answers = served.post(mixed.to_string()).await.json();
     let codes: Vec<(Value, Value)> = answers
         .as_array()
@@ -134,7 +135,9 @@ async fn web_pages_need_permission() {
     let allowed = RpcConfig { cors_origins: vec!["https://app.example".to_owned()], ..config() };
     let served = serve_with(allowed).await;
     let preflight = |origin: &'static str| {
-        let headers = format!("Origin: {origin}\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type\r\n");
+        let headers = format!(
+            "Origin: {origin}\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type\r\n"
+        );
         let served = &served;
         async move { served.request("OPTIONS", "/", &headers, b"").await }
     };
@@ -185,7 +188,8 @@ async fn a_taken_port_is_one_clear_line_and_stop_frees_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_connections_are_told_so() {
-    let served = serve_with(RpcConfig { max_connections: 1, request_timeout: Duration::from_secs(1), ..config() }).await;
+    let served =
+        serve_with(RpcConfig { max_connections: 1, request_timeout: Duration::from_secs(1), ..config() }).await;
     let slow = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_call", "params": [{ "to": SLOW }] }).to_string();
     let chain = call(1, "eth_chainId").to_string();
     let second = async {
