@@ -1,5 +1,7 @@
 //! What a transaction costs on one core: executing it in a block, and recovering its sender.
 
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a bench may panic")]
+
 use std::{collections::BTreeMap, hint::black_box, sync::Arc, time::Duration};
 
 use alloy_consensus::{Header, SignableTransaction, TxEip1559, crypto::secp256k1};
@@ -94,11 +96,14 @@ fn blocks(criterion: &mut Criterion) {
     let fresh = |index: u64| Address::from_word(keccak256(index.to_be_bytes()));
     let cases = [
         ("transfers", transactions(|index| (fresh(index), U256::from(1), Bytes::new()))),
-        ("token transfers", transactions(|index| {
-            let amount = B256::with_last_byte(1);
-            let data = [&hex!("a9059cbb")[..], fresh(index).into_word().as_slice(), amount.as_slice()].concat();
-            (TOKEN, U256::ZERO, data.into())
-        })),
+        (
+            "token transfers",
+            transactions(|index| {
+                let amount = B256::with_last_byte(1);
+                let data = [&hex!("a9059cbb")[..], fresh(index).into_word().as_slice(), amount.as_slice()].concat();
+                (TOKEN, U256::ZERO, data.into())
+            }),
+        ),
     ];
     let open = || BlockBuilder::new(&config, &parent, &attributes, state.clone()).expect("opens");
     let mut group = criterion.benchmark_group("block of 1000");

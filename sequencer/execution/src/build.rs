@@ -332,8 +332,7 @@ impl BlockBuilder {
         let kind: OpTxType = tx.envelope.tx_type();
         let version = deposit_nonce.map(|_| DEPOSIT_RECEIPT_VERSION);
         let logs = result.into_logs();
-        let receipt =
-            OpReceiptEnvelope::from_parts(success, self.header.gas_used, &logs, kind, deposit_nonce, version);
+        let receipt = OpReceiptEnvelope::from_parts(success, self.header.gas_used, &logs, kind, deposit_nonce, version);
         let index = self.transactions.len();
         self.transactions.push(tx.envelope);
         self.senders.push(tx.sender);

@@ -125,12 +125,7 @@ impl CallEnvironment {
 
     /// In the block that would follow `parent` at `timestamp_ms`, on the state after `parent` (estimates, `pending`).
     #[must_use]
-    pub fn next(
-        config: &ChainConfig,
-        parent: &Sealed<Header>,
-        timestamp_ms: u64,
-        state: Arc<dyn StateReader>,
-    ) -> Self {
+    pub fn next(config: &ChainConfig, parent: &Sealed<Header>, timestamp_ms: u64, state: Arc<dyn StateReader>) -> Self {
         let attributes = BlockAttributes {
             timestamp_ms: timestamp_ms.max(protocol::block::timestamp_ms(parent)),
             leader: protocol::block::leader(parent),

@@ -50,9 +50,8 @@ impl MemoryState {
     /// Roots of the state as it is.
     #[must_use]
     pub fn roots(&self) -> Roots {
-        let storage_root = |storage: &BTreeMap<B256, U256>| {
-            storage_root_unhashed(storage.iter().map(|(slot, value)| (*slot, *value)))
-        };
+        let storage_root =
+            |storage: &BTreeMap<B256, U256>| storage_root_unhashed(storage.iter().map(|(slot, value)| (*slot, *value)));
         let accounts = self.accounts.iter().map(|(address, (account, storage))| {
             let Account { nonce, balance, code_hash } = *account;
             (*address, TrieAccount { nonce, balance, storage_root: storage_root(storage), code_hash })

@@ -93,12 +93,8 @@ fn tx_env(tx: &Value) -> TxEnv {
             address: account_address(item["address"].as_str().unwrap()),
             nonce: small(&item["nonce"]),
         };
-        let signed = SignedAuthorization::new_unchecked(
-            inner,
-            small(&item["yParity"]),
-            number(&item["r"]),
-            number(&item["s"]),
-        );
+        let signed =
+            SignedAuthorization::new_unchecked(inner, small(&item["yParity"]), number(&item["r"]), number(&item["s"]));
         Either::Left(signed)
     });
     let authorization_list: Vec<_> = authorizations.collect();

@@ -115,7 +115,8 @@ fn all_transaction_types_of_wallets_execute() {
     let unprotected = sign(&key(1), legacy.clone());
     let protected = sign(&key(1), TxLegacy { chain_id: Some(chain_id), nonce: 1, ..legacy });
     let listed = AccessList(vec![AccessListItem { address: COUNTER, storage_keys: vec![B256::ZERO] }]);
-    let berlin = TxEip2930 { chain_id, gas_price: 5 * GWEI, gas_limit, to, access_list: listed, ..TxEip2930::default() };
+    let berlin =
+        TxEip2930 { chain_id, gas_price: 5 * GWEI, gas_limit, to, access_list: listed, ..TxEip2930::default() };
     let berlin = sign(&key(2), berlin);
     let london = sign(&key(3), call_tx(0, COUNTER, U256::ZERO, Bytes::new()));
     let wallet = key(5);
@@ -213,7 +214,8 @@ fn a_full_block_says_so_and_stays_valid() {
     let mut chain = Chain::with_params(Params { gas_limit: 5_000_000, ..Params::default() });
     let mut builder = chain.open(Vec::new());
     let left = builder.gas_left();
-    let filler = |nonce, gas_limit| sign(&key(1), TxEip1559 { gas_limit, ..call_tx(nonce, HALTER, U256::ZERO, Bytes::new()) });
+    let filler =
+        |nonce, gas_limit| sign(&key(1), TxEip1559 { gas_limit, ..call_tx(nonce, HALTER, U256::ZERO, Bytes::new()) });
     builder.push(&filler(0, left - 30_000)).unwrap();
     assert_eq!(builder.gas_left(), 30_000);
     assert!(matches!(builder.push(&filler(1, 30_001)), Err(PushError::Full(FullReason::Gas))));
@@ -224,7 +226,8 @@ fn a_full_block_says_so_and_stays_valid() {
 
     let chain = Chain::with_params(Params { gas_limit: 500_000_000, ..Params::default() });
     let mut builder = chain.open(Vec::new());
-    let big = |nonce| sign(&key(1), TxEip1559 { gas_limit: 6_000_000, ..call_tx(nonce, BOB, U256::ZERO, vec![0; 130_000]) });
+    let big =
+        |nonce| sign(&key(1), TxEip1559 { gas_limit: 6_000_000, ..call_tx(nonce, BOB, U256::ZERO, vec![0; 130_000]) });
     let pushed = (0..9).map(|nonce| builder.push(&big(nonce))).collect::<Vec<_>>();
     assert!(pushed[..8].iter().all(Result::is_ok));
     assert!(matches!(pushed[8], Err(PushError::Full(FullReason::Bytes))));
@@ -232,7 +235,8 @@ fn a_full_block_says_so_and_stays_valid() {
 
 #[test]
 fn the_base_fee_follows_use_down_to_its_floor() {
-    let params = Params { gas_limit: 5_000_000, initial_base_fee: 1_000_000, min_base_fee: 950_000, ..Params::default() };
+    let params =
+        Params { gas_limit: 5_000_000, initial_base_fee: 1_000_000, min_base_fee: 950_000, ..Params::default() };
     let mut chain = Chain::with_params(params);
     let fees: Vec<u64> = (0..3).map(|_| chain.extend(Vec::new(), &[]).block.header.base_fee_per_gas.unwrap()).collect();
     assert_eq!(fees, [950_000, 950_000, 950_000]);

@@ -56,7 +56,9 @@ fn revert_data_is_kept() {
     let data = Bytes::from_static(b"why not");
     let request = CallRequest { data: data.clone(), ..to(REVERTER) };
     assert_eq!(call(&environment, &request).unwrap().result, Err(Failure::Revert(data.clone())));
-    let Err(CallError::Failed(Failure::Revert(kept))) = estimate_gas(&environment, &request) else { panic!("estimated") };
+    let Err(CallError::Failed(Failure::Revert(kept))) = estimate_gas(&environment, &request) else {
+        panic!("estimated")
+    };
     assert_eq!(kept, data);
 }
 

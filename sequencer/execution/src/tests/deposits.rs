@@ -58,7 +58,11 @@ fn a_failing_deposit_keeps_its_mint_raises_the_nonce_and_pays_gas() {
         ("below intrinsic gas", call(BOB, 20_000), whole(20_000)),
         ("system transaction", TxDeposit { is_system_transaction: true, ..call(BOB, 50_000) }, whole(50_000)),
         ("no source hash", TxDeposit { source_hash: B256::ZERO, ..call(HALTER, 60_000) }, whole(60_000)),
-        ("failing creation", TxDeposit { input: Bytes::from([0xfe]), ..queued(TxKind::Create, 100, 0) }, whole(100_000)),
+        (
+            "failing creation",
+            TxDeposit { input: Bytes::from([0xfe]), ..queued(TxKind::Create, 100, 0) },
+            whole(100_000),
+        ),
         ("greatest value", TxDeposit { value: U256::MAX, ..call(BOB, 70_000) }, whole(70_000)),
     ];
     for (name, deposit, (limit, uses_all)) in cases {

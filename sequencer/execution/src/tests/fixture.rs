@@ -14,7 +14,9 @@ use protocol::{
     state::{Account, AccountDiff, StateDiff},
 };
 
-use crate::{BlockBuilder, ChainConfig, DecodedBlock, ExecutedBlock, decode_block, memory::MemoryState, recover, verify_block};
+use crate::{
+    BlockBuilder, ChainConfig, DecodedBlock, ExecutedBlock, decode_block, memory::MemoryState, recover, verify_block,
+};
 
 pub(crate) const CHAIN_ID: u64 = 59_902;
 pub(crate) const ETHER: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
@@ -189,7 +191,8 @@ impl Chain {
         let supply = self.supply();
         self.state.apply(&built.diff);
         assert_eq!(self.state.roots().state_root, built.block.header.state_root);
-        let minted = built.block.body.transactions.iter().filter_map(|tx| tx.as_deposit()).map(|tx| U256::from(tx.mint));
+        let minted =
+            built.block.body.transactions.iter().filter_map(|tx| tx.as_deposit()).map(|tx| U256::from(tx.mint));
         assert_eq!(self.supply(), supply + minted.sum::<U256>(), "nothing is burned, only deposits mint");
         self.state.block_hashes.insert(built.block.header.number, built.hash);
         self.parent = Sealed::new_unchecked(built.block.header.clone(), built.hash);

@@ -92,7 +92,10 @@ fn every_header_field_is_checked() {
         assert_eq!(case.judge_header(change), InvalidBlock::Header(field));
     }
     // Fields of later forks must be absent.
-    assert_eq!(case.judge_header(|h| h.block_access_list_hash = Some(B256::ZERO)), InvalidBlock::Header("unknown field"));
+    assert_eq!(
+        case.judge_header(|h| h.block_access_list_hash = Some(B256::ZERO)),
+        InvalidBlock::Header("unknown field")
+    );
 }
 
 #[test]
