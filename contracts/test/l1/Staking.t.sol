@@ -201,6 +201,7 @@ contract StakingTest is Network {
         staking.claim(first);
         assertEq(metis.balanceOf(owner), 10_000 ether);
         uint64 releaseAt = uint64(block.timestamp + 1 days);
+        vm.warp(releaseAt - 1);
         vm.expectRevert(abi.encodeWithSelector(IStaking.StillUnbonding.selector, second, releaseAt));
         asOwner();
         staking.claim(second);
