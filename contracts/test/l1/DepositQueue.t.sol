@@ -138,12 +138,18 @@ contract DepositQueueTest is Network {
         depositQueue.depositTransaction(target, 0, 16_000_000, false, "");
     }
 
+    /// The bytes are bounded on their own, whatever gas an L2 block has.
     function test_depositTransaction_blockBytesUsedUp_reverts() external {
+        DepositQueue roomy = new DepositQueue(IERC20(address(metis)), 10 * BLOCK_GAS, 0);
         for (uint256 i; i < 4; ++i) {
-            depositQueue.depositTransaction(target, 0, 4_821_000, false, new bytes(120_000));
+            roomy.depositTransaction(target, 0, 4_821_000, false, new bytes(120_000));
         }
+        // 4 × 120,256 bytes are used; 43,008 fill the block with this item's own 256.
         vm.expectRevert(IDepositQueue.BlockFull.selector);
-        depositQueue.depositTransaction(target, 0, 21_000 + 44_000 * 40, false, new bytes(44_000));
+        roomy.depositTransaction(target, 0, 4_821_000, false, new bytes(43_009));
+        roomy.depositTransaction(target, 0, 4_821_000, false, new bytes(43_008));
+        vm.roll(block.number + 1);
+        roomy.depositTransaction(target, 0, 4_821_000, false, new bytes(120_000));
     }
 
     /// L2 gas is paid for in L1 gas.
