@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use alloy::primitives::Address;
-use eyre::{Result, eyre};
+use eyre::{Result, WrapErr, eyre};
 use node::config::Role;
 
 use super::{LOOK, chain_of, changed, differing_at};
@@ -17,8 +17,8 @@ use crate::{
 
 /// Longest gap between blocks, in block intervals.
 const MAX_GAP: f64 = 4.0;
-/// Blocks after the kill within which the gap must show.
-const BLOCKS_AFTER: u64 = 12;
+/// Blocks watched after the turn: the next leader takes over in them.
+const BLOCKS_AFTER: u64 = 4;
 /// Time for one stage.
 const PATIENCE: Duration = Duration::from_secs(50);
 /// The victim's next turn lies this many blocks after the one it is killed in: enough to come back before.
@@ -37,13 +37,14 @@ pub(super) async fn play(network: &mut Network, facts: &mut Facts) -> Result<()>
         .ok_or_else(|| eyre!("{victim} is no sequencer"))?;
     let survivor = network.plan.sequencers().find(|node| node.name != name).map(|node| node.name.clone());
     let survivor = network.rpc(&survivor.ok_or_else(|| eyre!("no survivor"))?)?;
+    let watcher = tokio::spawn(watch(survivor.clone(), turn.last().saturating_add(BLOCKS_AFTER)));
+    network.kill_node(&name).await?;
     let killed_at = survivor.height().await?;
     let before = chain_of(&survivor, 0, killed_at).await?;
-    network.kill_node(&name).await?;
     facts.holds("killed_in_mid_turn", (&name, killed_at, turn.first(), turn.last()), killed_at < turn.last());
 
-    let arrivals = watch(&survivor, killed_at.saturating_add(BLOCKS_AFTER)).await?;
-    judge_gaps(network, facts, &survivor, killed_at, &arrivals).await?;
+    let arrivals = watcher.await.wrap_err("watcher")??;
+    judge_gaps(network, facts, &survivor, killed_at, turn.last(), &arrivals).await?;
     let rescuers: Vec<Address> = rescuers(&survivor, killed_at, turn.last()).await?;
     facts.holds("one_other_leader_kept_the_turn", &rescuers, rescuers.len() == 1 && !rescuers.contains(&victim));
 
@@ -79,7 +80,9 @@ async fn mid_turn(rpc: &Rpc) -> Result<(Address, TurnView)> {
             return None;
         }
         let mut coming = rpc.schedule(status.epoch()).await.ok()??.turns;
-        coming.extend(rpc.schedule(status.epoch().saturating_add(1)).await.ok().flatten().map(|s| s.turns).unwrap_or_default());
+        coming.extend(
+            rpc.schedule(status.epoch().saturating_add(1)).await.ok().flatten().map(|s| s.turns).unwrap_or_default(),
+        );
         let returns = |other: &TurnView| {
             other.leader == turn.leader && RETURN_BLOCKS.contains(&other.first().saturating_sub(turn.first()))
         };
@@ -89,25 +92,35 @@ async fn mid_turn(rpc: &Rpc) -> Result<(Address, TurnView)> {
 }
 
 /// Arrival of each new height at a node until `to`.
-async fn watch(rpc: &Rpc, to: u64) -> Result<Vec<Instant>> {
+async fn watch(rpc: Rpc, to: u64) -> Result<Vec<Instant>> {
     let mut arrivals = vec![Instant::now()];
     let mut seen = rpc.height().await?;
-    let done = until(PATIENCE, Duration::from_millis(10), async || {
-        let height = rpc.height().await.ok()?;
+    let deadline = Instant::now() + PATIENCE;
+    // A plain loop: a future with an async closure in it cannot be spawned.
+    while seen < to {
+        eyre::ensure!(Instant::now() < deadline, "the chain stopped at {seen} after its leader was killed");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let height = rpc.height().await.unwrap_or(seen);
         if height > seen {
             arrivals.push(Instant::now());
             seen = height;
         }
-        (height >= to).then_some(())
-    });
-    done.await.ok_or_else(|| eyre!("the chain stopped at {seen} after its leader was killed"))?;
+    }
     Ok(arrivals)
 }
 
-async fn judge_gaps(network: &Network, facts: &mut Facts, rpc: &Rpc, killed_at: u64, arrivals: &[Instant]) -> Result<()> {
+/// Gaps by the blocks' own times and by a client's clock.
+async fn judge_gaps(
+    network: &Network,
+    facts: &mut Facts,
+    rpc: &Rpc,
+    killed_at: u64,
+    turn_end: u64,
+    arrivals: &[Instant],
+) -> Result<()> {
     let interval = network.genesis.params.block_interval_ms as f64;
     let mut blocks: Vec<BlockView> = Vec::new();
-    for height in killed_at..=killed_at.saturating_add(BLOCKS_AFTER) {
+    for height in killed_at.saturating_sub(1)..=turn_end.saturating_add(BLOCKS_AFTER) {
         blocks.push(rpc.block(height).await?.ok_or_else(|| eyre!("no block {height}"))?);
     }
     let stamps = blocks.iter().zip(blocks.iter().skip(1)).map(|(a, b)| b.time_ms().saturating_sub(a.time_ms()) as f64);
@@ -123,7 +136,8 @@ async fn rescuers(rpc: &Rpc, killed_at: u64, last: u64) -> Result<Vec<Address>> 
     let mut found = Vec::new();
     // The victim may have decided one more block than the survivor had heard of.
     for height in killed_at.saturating_add(2)..=last {
-        let leader = rpc.block(height).await?.and_then(|block| block.leader()).ok_or_else(|| eyre!("no block {height}"))?;
+        let leader =
+            rpc.block(height).await?.and_then(|block| block.leader()).ok_or_else(|| eyre!("no block {height}"))?;
         if !found.contains(&leader) {
             found.push(leader);
         }

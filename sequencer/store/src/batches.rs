@@ -19,6 +19,8 @@ pub struct BatchInclusion {
     pub l1_hash: B256,
     /// Transaction that carried it.
     pub transaction: B256,
+    /// Whether its data are in blobs (else in calldata).
+    pub blobs: bool,
 }
 
 /// What a node knows of a batch.

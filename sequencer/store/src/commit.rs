@@ -66,6 +66,16 @@ fn fingerprint(diff: &StateDiff) -> u64 {
     hasher.finish()
 }
 
+/// The state before genesis, which holds nothing: what the genesis block's roots are computed over.
+#[derive(Clone, Copy, Debug)]
+pub struct EmptyState;
+
+impl StateCommitment for EmptyState {
+    fn roots_after(&self, diff: &StateDiff) -> Result<Roots, StateError> {
+        Ok(StateTrie::default().with(diff).roots())
+    }
+}
+
 impl StateCommitment for Store {
     fn roots_after(&self, diff: &StateDiff) -> Result<Roots, StateError> {
         Ok(self.candidate(diff).roots())

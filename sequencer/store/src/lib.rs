@@ -36,7 +36,7 @@ mod view;
 pub use batches::{BatchInclusion, BatchRecord};
 pub use blocks::{TransactionLocation, TransactionReceipt};
 pub use chain::{Head, Heads, Store};
-pub use commit::{Candidate, CommittedBlock};
+pub use commit::{Candidate, CommittedBlock, EmptyState};
 pub use config::StoreConfig;
 pub use error::StoreError;
 pub use logs::{FoundLog, LogFilter};

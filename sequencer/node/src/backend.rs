@@ -1,0 +1,381 @@
+//! The node behind the JSON-RPC server's port.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use alloy_consensus::transaction::SignerRecoverable;
+use alloy_eips::BlockNumHash;
+use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_rpc_types_eth::{
+    AccessListResult, BlockOverrides, EIP1186AccountProofResponse, EIP1186StorageProof, TransactionRequest,
+    state::{AccountOverride as RpcOverride, StateOverride},
+};
+use alloy_serde::JsonStorageKey;
+use execution::{AccountOverride, CallEnvironment, CallError as ExecCallError, Failure, Overrides, next_base_fee};
+use futures::{FutureExt, future::BoxFuture};
+use l1::{L1Position, L1View};
+use mempool::Origin;
+use protocol::{
+    BatchIndex, CommitCertificate, Epoch, Genesis, Height,
+    state::{Account, StateError, StateReader},
+};
+use rpc::{
+    Backend, BackendError, BatchInclusion, BatchRecord, BatchStatus, BlockRecord, CallError, CallRequest, ChainEvent,
+    EpochRecord, Heads, L1BlockRef, L1Heads, NodeIdentity, PoolContent, PoolStatus, PooledTransaction, ReceiptRecord,
+    SealedHeader, SubmitError, SyncProgress, TransactionPosition,
+};
+use store::{StateView, Store, StoreError};
+use tokio::sync::{broadcast, watch};
+
+use crate::{
+    chain::Chain,
+    deadline::Watchdog,
+    epochs::EpochError,
+    transactions::{Transactions, now_ms, shared},
+    views,
+};
+
+/// What changes outside the chain and concerns RPC.
+#[derive(Debug, Default)]
+pub struct Vitals {
+    /// Connected peers.
+    pub peers: AtomicUsize,
+    /// Best height heard of from peers or L1.
+    pub highest: std::sync::atomic::AtomicU64,
+    /// Catching up.
+    pub syncing: AtomicBool,
+}
+
+/// The backend.
+pub struct NodeBackend {
+    /// The chain.
+    pub chain: Arc<Chain>,
+    /// The pool.
+    pub transactions: Arc<Transactions>,
+    /// Subscribers.
+    pub events: broadcast::Sender<ChainEvent>,
+    /// Our view of L1.
+    pub l1: watch::Receiver<Option<L1View>>,
+    /// Constants.
+    pub identity: NodeIdentity,
+    /// What changes outside the chain.
+    pub vitals: Arc<Vitals>,
+    /// Stops calls whose time is up.
+    pub watchdog: Watchdog,
+}
+
+fn store_error(error: StoreError) -> BackendError {
+    match error {
+        StoreError::Pruned { height, .. } => BackendError::HistoryUnavailable(height),
+        other => BackendError::Internal(other.to_string()),
+    }
+}
+
+fn state_error(error: StateError) -> BackendError {
+    BackendError::Internal(error.to_string())
+}
+
+impl NodeBackend {
+    fn store(&self) -> &Store {
+        self.chain.store()
+    }
+
+    fn state(&self, at: u64) -> Result<StateView, BackendError> {
+        self.store().state_at(at).map_err(store_error)
+    }
+
+    /// The environment of a call: the block after `at` when that is the head, else the block itself.
+    fn environment(&self, request: &CallRequest) -> Result<CallEnvironment, CallError> {
+        let state = Arc::new(self.state(request.at)?);
+        let header = self.store().header(request.at).map_err(store_error)?;
+        let header = header.ok_or_else(|| BackendError::Internal(format!("no header at {}", request.at)))?;
+        let rules = self.chain.rules();
+        let mut environment = if request.at == self.store().heads().latest.height {
+            CallEnvironment::next(rules, &header, now_ms(), state)
+        } else {
+            CallEnvironment::at(rules, &header, state)
+        };
+        if let Some(changes) = &request.block_overrides {
+            override_block(&mut environment, changes);
+        }
+        environment.overrides = request.state_overrides.as_ref().map(overrides).unwrap_or_default();
+        environment.interrupt = Some(self.watchdog.interrupt_at(request.deadline));
+        Ok(environment)
+    }
+}
+
+fn override_block(environment: &mut CallEnvironment, changes: &BlockOverrides) {
+    let header = &mut environment.header;
+    if let Some(number) = changes.number {
+        header.number = number.saturating_to();
+    }
+    if let Some(time) = changes.time {
+        header.timestamp = time;
+    }
+    if let Some(gas_limit) = changes.gas_limit {
+        header.gas_limit = gas_limit;
+    }
+    if let Some(coinbase) = changes.coinbase {
+        header.beneficiary = coinbase;
+    }
+    if let Some(random) = changes.random {
+        header.mix_hash = random;
+    }
+    if let Some(base_fee) = changes.base_fee {
+        header.base_fee_per_gas = Some(base_fee.saturating_to());
+    }
+}
+
+fn overrides(changes: &StateOverride) -> Overrides {
+    let one = |(address, change): (&Address, &RpcOverride)| {
+        let change = AccountOverride {
+            balance: change.balance,
+            nonce: change.nonce,
+            code: change.code.clone(),
+            state: change.state.as_ref().map(|state| state.iter().map(|(slot, value)| (*slot, *value)).collect()),
+            state_diff: change.state_diff.iter().flatten().map(|(slot, value)| (*slot, *value)).collect::<BTreeMap<_, _>>(),
+        };
+        (*address, change)
+    };
+    changes.iter().map(one).collect()
+}
+
+fn exec_request(request: &TransactionRequest) -> execution::CallRequest {
+    execution::CallRequest {
+        from: request.from.unwrap_or_default(),
+        to: request.to.and_then(|kind| kind.to().copied()),
+        gas: request.gas,
+        max_fee_per_gas: request.gas_price.or(request.max_fee_per_gas).unwrap_or_default(),
+        max_priority_fee_per_gas: request.gas_price.map_or(request.max_priority_fee_per_gas, |_| None),
+        value: request.value.unwrap_or_default(),
+        data: request.input.input().cloned().unwrap_or_default(),
+        nonce: request.nonce,
+        access_list: request.access_list.clone().unwrap_or_default(),
+        authorizations: request.authorization_list.clone().unwrap_or_default(),
+    }
+}
+
+fn call_error(error: ExecCallError) -> CallError {
+    match error {
+        ExecCallError::Invalid(reason) => CallError::Rejected(reason.to_string()),
+        ExecCallError::Failed(failure) => failed(failure),
+        ExecCallError::Allowance(gas) => CallError::GasAllowance(gas),
+        ExecCallError::Interrupted => CallError::Timeout,
+        ExecCallError::Fatal(error) => CallError::Backend(BackendError::Internal(error.to_string())),
+    }
+}
+
+fn failed(failure: Failure) -> CallError {
+    match failure {
+        Failure::Revert(data) => CallError::Reverted(data),
+        other => CallError::Halted(other.to_string()),
+    }
+}
+
+fn l1_block(position: L1Position, timestamp: u64) -> L1BlockRef {
+    L1BlockRef { number: position.number, hash: position.hash, parent_hash: B256::ZERO, timestamp }
+}
+
+impl Backend for NodeBackend {
+    fn identity(&self) -> NodeIdentity {
+        self.identity.clone()
+    }
+
+    fn heads(&self) -> Heads {
+        let heads = self.store().heads();
+        let named = |head: store::Head| BlockNumHash::new(head.height, head.hash);
+        Heads {
+            earliest: self.store().kept_from(),
+            latest: named(heads.latest),
+            safe: named(heads.safe),
+            finalized: named(heads.finalized),
+        }
+    }
+
+    fn sync_progress(&self) -> Option<SyncProgress> {
+        let current = self.store().heads().latest.height;
+        let highest = self.vitals.highest.load(Ordering::Relaxed).max(current);
+        self.vitals.syncing.load(Ordering::Relaxed).then_some(SyncProgress { starting: 0, current, highest })
+    }
+
+    fn peer_count(&self) -> usize {
+        self.vitals.peers.load(Ordering::Relaxed)
+    }
+
+    fn readiness(&self) -> Result<(), String> {
+        if self.l1.borrow().is_none() {
+            return Err("L1 has not answered yet".to_owned());
+        }
+        if self.vitals.syncing.load(Ordering::Relaxed) {
+            return Err("catching up".to_owned());
+        }
+        Ok(())
+    }
+
+    fn events(&self) -> broadcast::Receiver<ChainEvent> {
+        self.events.subscribe()
+    }
+
+    fn header(&self, number: u64) -> Result<Option<SealedHeader>, BackendError> {
+        Ok(self.store().header(number).map_err(store_error)?.map(|header| header.as_ref().clone()))
+    }
+
+    fn block(&self, number: u64) -> Result<Option<Arc<BlockRecord>>, BackendError> {
+        let Some(block) = self.store().block(number).map_err(store_error)? else { return Ok(None) };
+        let senders = block.body.transactions.iter().map(SignerRecoverable::recover_signer);
+        let senders = senders.collect::<Result<Vec<_>, _>>();
+        let senders = senders.map_err(|_| BackendError::Internal(format!("block {number} has an unsigned transaction")))?;
+        Ok(Some(Arc::new(views::block_record(&block, block.seal(), &senders))))
+    }
+
+    fn block_number(&self, hash: B256) -> Result<Option<u64>, BackendError> {
+        self.store().height_of(&hash).map_err(store_error)
+    }
+
+    fn receipts(&self, number: u64) -> Result<Option<Arc<Vec<ReceiptRecord>>>, BackendError> {
+        let Some(block) = self.store().block(number).map_err(store_error)? else { return Ok(None) };
+        let Some(receipts) = self.store().receipts(number).map_err(store_error)? else { return Ok(None) };
+        Ok(Some(Arc::new(views::receipt_records(&block, &receipts))))
+    }
+
+    fn transaction_position(&self, hash: B256) -> Result<Option<TransactionPosition>, BackendError> {
+        let found = self.store().transaction(&hash).map_err(store_error)?;
+        Ok(found.map(|location| TransactionPosition { number: location.height, index: location.index as u64 }))
+    }
+
+    fn account(&self, address: Address, at: u64) -> Result<Option<Account>, BackendError> {
+        self.state(at)?.account(&address).map_err(state_error)
+    }
+
+    fn code(&self, address: Address, at: u64) -> Result<Bytes, BackendError> {
+        let state = self.state(at)?;
+        match state.account(&address).map_err(state_error)? {
+            Some(account) => state.code(&account.code_hash).map_err(state_error),
+            None => Ok(Bytes::new()),
+        }
+    }
+
+    fn storage(&self, address: Address, slot: B256, at: u64) -> Result<U256, BackendError> {
+        self.state(at)?.storage(&address, &slot).map_err(state_error)
+    }
+
+    fn proof(&self, address: Address, slots: &[B256], at: u64) -> Result<EIP1186AccountProofResponse, BackendError> {
+        let proof = self.store().proof(at, address, slots).map_err(store_error)?;
+        let account = proof.account.unwrap_or_default();
+        let slot = |found: store::StorageProof| EIP1186StorageProof {
+            key: JsonStorageKey::Hash(found.slot),
+            value: found.value,
+            proof: found.proof,
+        };
+        Ok(EIP1186AccountProofResponse {
+            address,
+            balance: account.balance,
+            code_hash: account.code_hash,
+            nonce: account.nonce,
+            storage_hash: proof.storage_root,
+            account_proof: proof.proof,
+            storage_proof: proof.storage.into_iter().map(slot).collect(),
+        })
+    }
+
+    fn call(&self, request: CallRequest) -> Result<Bytes, CallError> {
+        let environment = self.environment(&request)?;
+        let outcome = execution::call(&environment, &exec_request(&request.transaction)).map_err(call_error)?;
+        outcome.result.map_err(failed)
+    }
+
+    fn estimate_gas(&self, request: CallRequest) -> Result<u64, CallError> {
+        let environment = self.environment(&request)?;
+        let estimate = execution::estimate_gas(&environment, &exec_request(&request.transaction));
+        Ok(estimate.map_err(call_error)?.gas)
+    }
+
+    fn create_access_list(&self, request: CallRequest) -> Result<AccessListResult, CallError> {
+        let environment = self.environment(&request)?;
+        let made = execution::create_access_list(&environment, &exec_request(&request.transaction));
+        let (access_list, outcome) = made.map_err(call_error)?;
+        let error = outcome.result.err().map(|failure| failure.to_string());
+        Ok(AccessListResult { access_list, gas_used: U256::from(outcome.gas_used), error })
+    }
+
+    fn next_base_fee(&self) -> u64 {
+        next_base_fee(&self.chain.head().header, &self.chain.genesis().params)
+    }
+
+    fn submit(&self, raw: Bytes) -> BoxFuture<'_, Result<B256, SubmitError>> {
+        self.transactions.submit(raw, Origin::Local).boxed()
+    }
+
+    fn pooled(&self, hash: B256) -> Option<PooledTransaction> {
+        self.transactions.with_pool(|pool| pool.get(hash).map(|pooled| pooled.tx.clone()))
+    }
+
+    fn pooled_nonce(&self, sender: Address) -> Option<u64> {
+        self.transactions.with_pool(|pool| pool.next_nonce(sender))
+    }
+
+    fn pool_status(&self) -> PoolStatus {
+        let status = self.transactions.with_pool(mempool::Pool::status);
+        PoolStatus { pending: status.pending as u64, queued: status.queued as u64 }
+    }
+
+    fn pool_content(&self, sender: Option<Address>) -> PoolContent {
+        let content = self.transactions.with_pool(|pool| match sender {
+            Some(sender) => pool.content_of(sender),
+            None => pool.content(),
+        });
+        PoolContent { pending: shared(content.pending), queued: shared(content.queued) }
+    }
+
+    fn genesis(&self) -> Arc<Genesis> {
+        self.chain.genesis().clone()
+    }
+
+    fn epoch(&self, epoch: Epoch) -> Result<Option<EpochRecord>, BackendError> {
+        match self.chain.epochs().get(epoch) {
+            Ok(info) => Ok(Some(EpochRecord { set: info.set.clone(), seed: info.seed })),
+            Err(EpochError::NotYet(_) | EpochError::L1Behind(_)) => Ok(None),
+            Err(error) => Err(BackendError::Internal(error.to_string())),
+        }
+    }
+
+    fn certificate(&self, height: Height) -> Result<Option<CommitCertificate>, BackendError> {
+        self.store().certificate(height).map_err(store_error)
+    }
+
+    fn latest_batch(&self) -> Option<BatchIndex> {
+        let last = self.store().last_batch().ok().flatten()?;
+        Some(BatchIndex(last.header.index))
+    }
+
+    fn batch(&self, index: BatchIndex) -> Result<Option<BatchRecord>, BackendError> {
+        let Some(found) = self.store().batch(index.0).map_err(store_error)? else { return Ok(None) };
+        let finalized = self.store().heads().finalized.height;
+        let status = match &found.inclusion {
+            None => BatchStatus::Signed,
+            Some(_) if found.header.lastHeight <= finalized => BatchStatus::Finalized,
+            Some(_) => BatchStatus::Safe,
+        };
+        let inclusion = found.inclusion.as_ref().map(|inclusion| BatchInclusion {
+            transaction: inclusion.transaction,
+            block: BlockNumHash::new(inclusion.l1_number, inclusion.l1_hash),
+            blobs: inclusion.blobs,
+        });
+        Ok(Some(BatchRecord { header: found.header, certificate: found.certificate, inclusion, status }))
+    }
+
+    fn l1_heads(&self) -> L1Heads {
+        let Some(view) = *self.l1.borrow() else { return L1Heads::default() };
+        L1Heads {
+            head: l1_block(view.latest, view.timestamp),
+            safe: l1_block(view.safe, 0),
+            finalized: l1_block(view.finalized, 0),
+            derived: l1_block(view.latest, view.timestamp),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The batcher's ports over the chain, and what L1's batches do to the heads.
+
+use std::sync::Arc;
+
+use alloy_primitives::Address;
+use batcher::{
+    BatchProposal, BatchSignature, DataAvailability, ParentBatch,
+    ports::{BatchMessage, BatchNetwork, ChainBlock, ChainError, ChainReader},
+};
+use l1::{L1Event, SubmittedBatch};
+use network::{DataKind, NetworkHandle};
+use protocol::{Epoch, Height, SequencerSet};
+use store::{BatchInclusion, BatchRecord, Store, StoreError};
+
+use crate::{chain::Chain, epochs::EpochError};
+
+/// The chain as the batcher reads it.
+pub struct ChainView(pub Arc<Chain>);
+
+fn unavailable(error: impl std::fmt::Display) -> ChainError {
+    ChainError(error.to_string())
+}
+
+impl ChainReader for ChainView {
+    fn head(&self) -> Result<Height, ChainError> {
+        Ok(Height(self.0.store().heads().latest.height))
+    }
+
+    fn block(&self, height: Height) -> Result<Option<ChainBlock>, ChainError> {
+        let block = self.0.store().block(height.0).map_err(unavailable)?;
+        Ok(block.and_then(|block| ChainBlock::new(&block)))
+    }
+
+    fn set_of(&self, epoch: Epoch) -> Result<Option<SequencerSet>, ChainError> {
+        match self.0.epochs().get(epoch) {
+            Ok(info) => Ok(Some(info.set.clone())),
+            Err(EpochError::NotYet(_) | EpochError::L1Behind(_)) => Ok(None),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    fn next_leaders(&self) -> Result<Vec<Address>, ChainError> {
+        let leadership = self.0.epochs().leadership(&self.0.head().header).map_err(unavailable)?;
+        Ok(leadership.leaders)
+    }
+}
+
+/// Follows L1's batches: what is on L1 is `safe`, what is in a final L1 block is `finalized`. Batches whose blocks this
+/// node does not have yet wait for them.
+pub struct HeadsKeeper {
+    store: Store,
+}
+
+impl HeadsKeeper {
+    /// A keeper of the store's heads.
+    #[must_use]
+    pub const fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// Records an event.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn on_event(&self, event: &L1Event) -> Result<(), StoreError> {
+        match event {
+            L1Event::BatchIncluded(batch) => self.put(batch)?,
+            L1Event::BatchDropped(batch) => self.drop_batch(batch)?,
+            L1Event::Final(block) => {
+                for batch in &block.batches {
+                    self.put(batch)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the heads to what the records and the final L1 block allow. Called after events and after commits.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn settle(&self, final_l1: u64) -> Result<(), StoreError> {
+        let heads = self.store.heads();
+        let Some(last) = self.store.last_batch()? else { return Ok(()) };
+        let mut index = last.header.index;
+        let (mut safe, mut finalized) = (heads.safe.height, heads.finalized.height);
+        // Downwards from the newest: a few batches at most lie between it and the finalized head.
+        while index > 0 {
+            let Some(batch) = self.store.batch(index)? else { break };
+            let height = batch.header.lastHeight;
+            if let Some(inclusion) = batch.inclusion.filter(|_| self.is_ours(&batch.header).unwrap_or(false)) {
+                safe = safe.max(height);
+                if inclusion.l1_number <= final_l1 {
+                    finalized = finalized.max(height);
+                    break;
+                }
+            }
+            if height <= heads.finalized.height {
+                break;
+            }
+            index = index.saturating_sub(1);
+        }
+        if safe > heads.safe.height {
+            self.store.set_safe(safe)?;
+        }
+        if finalized > heads.finalized.height {
+            self.store.set_finalized(finalized)?;
+        }
+        Ok(())
+    }
+
+    /// Newest final batch, from which the batcher continues.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn final_batch(&self) -> Result<ParentBatch, StoreError> {
+        let finalized = self.store.heads().finalized.height;
+        let batch = self.store.batch_of_height(finalized)?;
+        Ok(batch.filter(|batch| batch.header.lastHeight <= finalized).map_or_else(ParentBatch::default, |batch| ParentBatch::from(&batch.header)))
+    }
+
+    /// L1 block that holds the newest final batch.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn final_inclusion(&self) -> Result<Option<u64>, StoreError> {
+        let batch = self.store.batch_of_height(self.store.heads().finalized.height)?;
+        Ok(batch.and_then(|batch| batch.inclusion).map(|inclusion| inclusion.l1_number))
+    }
+
+    fn put(&self, batch: &SubmittedBatch) -> Result<(), StoreError> {
+        let inclusion = BatchInclusion {
+            l1_number: batch.place.number,
+            l1_hash: batch.l1_hash,
+            transaction: batch.transaction,
+            blobs: batch.blobs,
+        };
+        self.store.put_batch(&BatchRecord { header: batch.header.clone(), inclusion: Some(inclusion), certificate: None })
+    }
+
+    fn drop_batch(&self, batch: &SubmittedBatch) -> Result<(), StoreError> {
+        let Some(known) = self.store.batch(batch.header.index)? else { return Ok(()) };
+        if known.inclusion.is_none_or(|inclusion| inclusion.l1_hash != batch.l1_hash) {
+            return Ok(());
+        }
+        self.store.remove_batches_from(batch.header.index)?;
+        let target = batch.header.firstHeight.saturating_sub(1);
+        if target < self.store.heads().safe.height {
+            self.store.rewind_safe(target)?;
+        }
+        Ok(())
+    }
+
+    fn is_ours(&self, header: &protocol::BatchHeader) -> Result<bool, StoreError> {
+        Ok(self.store.block_hash(header.lastHeight)? == Some(header.lastBlockHash))
+    }
+}
+
+/// The batcher's way to its peers.
+pub struct BatchGossip {
+    network: NetworkHandle,
+}
+
+impl BatchGossip {
+    /// Over the given network.
+    #[must_use]
+    pub const fn new(network: NetworkHandle) -> Self {
+        Self { network }
+    }
+}
+
+impl BatchNetwork for BatchGossip {
+    fn broadcast(&self, message: BatchMessage) {
+        let sent = match message {
+            BatchMessage::Proposal(proposal) => self.network.publish_proposal(network::BatchProposal {
+                header: proposal.header,
+                kind: match proposal.da {
+                    DataAvailability::Blobs => DataKind::Blobs,
+                    DataAvailability::Calldata => DataKind::Calldata,
+                },
+                channel: proposal.channel,
+                signature: proposal.signature,
+            }),
+            BatchMessage::Signature(BatchSignature { index, batch, signature, .. }) => {
+                self.network.publish_signature(network::BatchSignature { index, hash: batch, signature })
+            }
+        };
+        if let Err(error) = sent {
+            tracing::debug!(%error, "batch message not sent");
+        }
+    }
+}
+
+/// A proposal from the network in the batcher's form.
+#[must_use]
+pub fn incoming_proposal(proposal: network::BatchProposal) -> BatchMessage {
+    let da = match proposal.kind {
+        DataKind::Blobs => DataAvailability::Blobs,
+        DataKind::Calldata => DataAvailability::Calldata,
+    };
+    let network::BatchProposal { header, channel, signature, .. } = proposal;
+    BatchMessage::Proposal(Box::new(BatchProposal { header, da, channel, signature }))
+}
+
+/// A signature from the network in the batcher's form.
+#[must_use]
+pub const fn incoming_signature(signature: network::BatchSignature, signer: Address) -> BatchMessage {
+    let network::BatchSignature { index, hash, signature } = signature;
+    BatchMessage::Signature(BatchSignature { index, batch: hash, signer, signature })
+}

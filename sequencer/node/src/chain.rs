@@ -1,0 +1,408 @@
+//! The chain as this node sees it: builds, checks and commits blocks on its head. Synchronous; the callers bring threads.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use alloy_consensus::Header;
+use alloy_primitives::{Address, B256, Bytes, Sealed};
+use derivation::{DerivationTip, DeriveError, DerivedBlock, FinalL1};
+use execution::{
+    BlockBuilder, ChainConfig, DecodedBlock, ExecutedBlock, ExecutionError, InvalidBlock, OpenError, PushError, VerifyError,
+    decode_block, recover, verify_block,
+};
+use l1::FinalBlocks;
+use mempool::Best;
+use parking_lot::Mutex;
+use protocol::{
+    Block, BlockAttributes, CommitCertificate, Domain, Genesis, Height, L1Origin,
+    block::{HeaderExtra, leader, timestamp_ms},
+    limits::MAX_CLOCK_DRIFT_MS,
+};
+use store::{CommittedBlock, Store, StoreError};
+use tokio::sync::watch;
+
+use crate::epochs::{EpochError, Epochs, attributes_of};
+
+/// Undecided blocks kept for one height: one a round, and rounds are few.
+const MAX_CANDIDATES: usize = 16;
+
+/// A block that was executed on the head but not decided yet.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The block and what follows from it.
+    pub executed: ExecutedBlock,
+    /// Its RLP encoding.
+    pub encoded: Bytes,
+}
+
+/// Why a block was refused or could not be processed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChainError {
+    /// The proposer's fault.
+    #[error(transparent)]
+    Invalid(#[from] InvalidBlock),
+    /// It does not extend our head (it may be old, or we may be behind).
+    #[error("block {0} does not extend the head")]
+    NotNext(Height),
+    /// Named leader, time or origin are against the rules.
+    #[error("block {height}: {reason}")]
+    Rule {
+        /// Its height.
+        height: Height,
+        /// Which rule.
+        reason: &'static str,
+    },
+    /// Our L1 is not as far as the block's origin: retry.
+    #[error("L1 block {0} is not final in this node's view")]
+    L1Behind(u64),
+    /// The decided block is not among the executed ones.
+    #[error("block {0} was decided but never executed here")]
+    Unknown(B256),
+    /// The certificate does not stand.
+    #[error("certificate: {0}")]
+    Certificate(#[from] protocol::block::CommitError),
+    /// Set or schedule not known.
+    #[error(transparent)]
+    Epoch(#[from] EpochError),
+    /// Halt.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Halt.
+    #[error(transparent)]
+    Execution(#[from] ExecutionError),
+    /// Halt: a worker thread panicked.
+    #[error("a worker thread stopped unexpectedly")]
+    Worker,
+}
+
+impl ChainError {
+    /// The node must stop: disk or own state failed.
+    #[must_use]
+    pub const fn must_halt(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::Execution(_) | Self::Unknown(_) | Self::Worker)
+    }
+}
+
+impl From<VerifyError> for ChainError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Invalid(reason) => Self::Invalid(reason),
+            VerifyError::Fatal(error) => Self::Execution(error),
+        }
+    }
+}
+
+/// The newest block, as everyone may watch it.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Header and hash.
+    pub header: Sealed<Header>,
+    /// Its L1 origin.
+    pub origin: L1Origin,
+    /// Its place among the blocks with that origin.
+    pub sequence_number: u64,
+}
+
+/// Builds, checks and commits.
+pub struct Chain {
+    genesis: Arc<Genesis>,
+    rules: ChainConfig,
+    domain: Domain,
+    store: Store,
+    finals: FinalBlocks,
+    epochs: Arc<Epochs>,
+    candidates: Mutex<BTreeMap<B256, Arc<Candidate>>>,
+    /// Held while a block commits, so that commits of different tasks follow each other.
+    committing: Mutex<()>,
+    head: watch::Sender<Head>,
+}
+
+impl Chain {
+    /// The chain on an opened store.
+    ///
+    /// # Errors
+    /// The head block cannot be read.
+    pub fn open(
+        genesis: Arc<Genesis>,
+        store: Store,
+        finals: FinalBlocks,
+        epochs: Arc<Epochs>,
+    ) -> Result<Self, ChainError> {
+        let head = read_head(&genesis, &store)?;
+        Ok(Self {
+            rules: ChainConfig::from(genesis.as_ref()),
+            domain: genesis.domain(),
+            head: watch::Sender::new(head),
+            candidates: Mutex::default(),
+            committing: Mutex::default(),
+            genesis,
+            store,
+            finals,
+            epochs,
+        })
+    }
+
+    /// The newest block.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.head.borrow().clone()
+    }
+
+    /// Follows the newest block.
+    #[must_use]
+    pub fn watch_head(&self) -> watch::Receiver<Head> {
+        self.head.subscribe()
+    }
+
+    /// Sets and schedules.
+    #[must_use]
+    pub fn epochs(&self) -> &Arc<Epochs> {
+        &self.epochs
+    }
+
+    /// The database.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The network's parameters.
+    #[must_use]
+    pub const fn genesis(&self) -> &Arc<Genesis> {
+        &self.genesis
+    }
+
+    /// The state transition's rules.
+    #[must_use]
+    pub const fn rules(&self) -> &ChainConfig {
+        &self.rules
+    }
+
+    /// L1 blocks this node knows to be final.
+    #[must_use]
+    pub const fn finals(&self) -> &FinalBlocks {
+        &self.finals
+    }
+
+    /// Whether the next block has something to carry besides transactions: queue deposits.
+    #[must_use]
+    pub fn deposits_wait(&self) -> bool {
+        let head = self.head();
+        let newest = self.finals.newest().unwrap_or(0);
+        let first = head.origin.number.saturating_add(1);
+        (first..=newest).any(|number| self.finals.get(number).is_some_and(|block| !block.deposits.is_empty()))
+    }
+
+    /// Builds the next block from the pool.
+    ///
+    /// # Errors
+    /// Only failures of our own disk or state.
+    pub fn build(&self, leader: Address, now_ms: u64, mut best: Best) -> Result<Arc<Candidate>, ChainError> {
+        let head = self.head();
+        let mut builder = self.open_block(&head, leader, now_ms)?;
+        while let Some(pooled) = best.next_pooled() {
+            match builder.push(&pooled.tx) {
+                Ok(_) => {}
+                // What does not fit keeps its place in the pool, and so does everything after it of that sender.
+                Err(PushError::Full(_) | PushError::Invalid(_) | PushError::Deposit) => best.skip_sender(),
+                Err(PushError::Fatal(error)) => return Err(error.into()),
+            }
+        }
+        let executed = builder.finish(&self.store)?;
+        Ok(self.keep(executed))
+    }
+
+    /// Opens the next block with the newest origin whose deposits fit.
+    fn open_block(&self, head: &Head, leader: Address, now_ms: u64) -> Result<BlockBuilder, ChainError> {
+        let most = head.origin.number.saturating_add(self.genesis.params.max_origin_advance);
+        let mut newest = self.finals.newest().unwrap_or(head.origin.number).clamp(head.origin.number, most);
+        loop {
+            let attributes = self.attributes(head, newest, now_ms.max(timestamp_ms(&head.header)), leader)?;
+            let state = Arc::new(self.store.latest_state());
+            match BlockBuilder::new(&self.rules, &head.header, &attributes, state) {
+                Ok(builder) => return Ok(builder),
+                Err(OpenError::TooManyDeposits { .. }) if newest > head.origin.number => newest = newest.saturating_sub(1),
+                Err(OpenError::Fatal(error)) => return Err(error.into()),
+                Err(error) => return Err(InvalidBlock::Open(error.to_string()).into()),
+            }
+        }
+    }
+
+    /// Attributes of the block after `head` with the given origin, from this node's own view of L1.
+    fn attributes(&self, head: &Head, origin: u64, timestamp_ms: u64, leader: Address) -> Result<BlockAttributes, ChainError> {
+        if origin == head.origin.number {
+            let sequence_number = head.sequence_number.saturating_add(1);
+            return Ok(BlockAttributes { timestamp_ms, leader, origin: head.origin, sequence_number, deposits: Vec::new() });
+        }
+        let mut deposits = Vec::new();
+        for number in head.origin.number.saturating_add(1)..=origin {
+            deposits.extend(self.finals.deposits(number).ok_or(ChainError::L1Behind(number))?);
+        }
+        let origin = self.finals.origin(origin).ok_or(ChainError::L1Behind(origin))?;
+        Ok(BlockAttributes { timestamp_ms, leader, origin, sequence_number: 0, deposits })
+    }
+
+    /// Decodes and executes a proposed block on the head. A block executed before is answered from memory.
+    ///
+    /// # Errors
+    /// See [`ChainError`].
+    pub fn check(
+        &self,
+        bytes: &Bytes,
+        now_ms: Option<u64>,
+        known: &dyn Fn(&B256) -> Option<Address>,
+    ) -> Result<Arc<Candidate>, ChainError> {
+        let decoded = decode_block(&self.rules, bytes, known)?;
+        if let Some(candidate) = self.candidate(decoded.hash) {
+            return Ok(candidate);
+        }
+        let head = self.head();
+        let attributes = self.judge(&head, &decoded, now_ms)?;
+        let state = Arc::new(self.store.latest_state());
+        let executed = verify_block(&self.rules, &head.header, &attributes, &decoded, state, &self.store)?;
+        Ok(self.keep(executed))
+    }
+
+    /// What a block decides about itself (leader, time, origin), held against the rules and our view of L1.
+    fn judge(&self, head: &Head, block: &DecodedBlock, now_ms: Option<u64>) -> Result<BlockAttributes, ChainError> {
+        let height = Height(block.header.number);
+        if block.header.parent_hash != head.header.hash() || height != Height(head.header.number).next() {
+            return Err(ChainError::NotNext(height));
+        }
+        let rule = |reason| ChainError::Rule { height, reason };
+        let extra = HeaderExtra::decode(&block.header.extra_data).ok_or_else(|| rule("malformed extra data"))?;
+        let leadership = self.epochs.leadership(&head.header)?;
+        if !leadership.leaders.contains(&extra.leader) {
+            return Err(rule("its leader is not a member"));
+        }
+        let time = timestamp_ms(&block.header);
+        if now_ms.is_some_and(|now| time > now.saturating_add(MAX_CLOCK_DRIFT_MS)) {
+            return Err(rule("its timestamp is in the future"));
+        }
+        let claimed = block.l1_attributes().ok_or(InvalidBlock::Attributes)?.origin.number;
+        let advance = claimed.checked_sub(head.origin.number).ok_or_else(|| rule("its L1 origin goes back"))?;
+        if advance > self.genesis.params.max_origin_advance {
+            return Err(rule("its L1 origin advances too far"));
+        }
+        self.attributes(head, claimed, time, extra.leader)
+    }
+
+    /// Executes a block derived from L1 on the head.
+    ///
+    /// # Errors
+    /// See [`ChainError`].
+    pub fn apply_derived(&self, derived: &DerivedBlock) -> Result<Arc<Candidate>, ChainError> {
+        let head = self.head();
+        if derived.height != Height(head.header.number).next() {
+            return Err(ChainError::NotNext(derived.height));
+        }
+        let state = Arc::new(self.store.latest_state());
+        let mut builder = BlockBuilder::new(&self.rules, &head.header, &derived.attributes, state).map_err(|error| match error {
+            OpenError::Fatal(error) => ChainError::Execution(error),
+            other => InvalidBlock::Open(other.to_string()).into(),
+        })?;
+        for (index, bytes) in derived.transactions.iter().enumerate() {
+            let tx = recover(bytes, self.rules.chain_id).map_err(|reason| InvalidBlock::Transaction { index, reason })?;
+            match builder.push(&tx) {
+                Ok(_) => {}
+                Err(PushError::Fatal(error)) => return Err(error.into()),
+                Err(_) => return Err(ChainError::Rule { height: derived.height, reason: "a transaction cannot be executed" }),
+            }
+        }
+        let executed = builder.finish(&self.store)?;
+        Ok(self.keep(executed))
+    }
+
+    /// Checks a certificate against the set of the height after the head.
+    ///
+    /// # Errors
+    /// See [`ChainError`].
+    pub fn check_certificate(&self, certificate: &CommitCertificate) -> Result<(), ChainError> {
+        let head = self.head();
+        if certificate.height != Height(head.header.number).next() {
+            return Err(ChainError::NotNext(certificate.height));
+        }
+        let leadership = self.epochs.leadership(&head.header)?;
+        certificate.verify(&self.domain, &leadership.set)?;
+        Ok(())
+    }
+
+    /// Makes an executed block `latest`, durably. Committing the head again is not an error (a crash can come between the
+    /// commit and the engine's note of it).
+    ///
+    /// # Errors
+    /// See [`ChainError`].
+    pub fn commit(&self, hash: B256, certificate: Option<CommitCertificate>) -> Result<Option<Arc<Candidate>>, ChainError> {
+        let _one_at_a_time = self.committing.lock();
+        if self.head.borrow().header.hash() == hash {
+            return Ok(None);
+        }
+        let candidate = self.candidate(hash).ok_or(ChainError::Unknown(hash))?;
+        let ExecutedBlock { block, receipts, diff, .. } = candidate.executed.clone();
+        self.store.commit_block(&CommittedBlock { block, receipts, diff, certificate })?;
+        self.candidates.lock().clear();
+        let head = head_of(&self.genesis, &candidate.executed.block, hash)?;
+        self.head.send_replace(head);
+        Ok(Some(candidate))
+    }
+
+    /// An executed, undecided block.
+    #[must_use]
+    pub fn candidate(&self, hash: B256) -> Option<Arc<Candidate>> {
+        self.candidates.lock().get(&hash).cloned()
+    }
+
+    fn keep(&self, executed: ExecutedBlock) -> Arc<Candidate> {
+        let encoded = alloy_rlp::encode(&executed.block).into();
+        let hash = executed.hash;
+        let candidate = Arc::new(Candidate { executed, encoded });
+        let mut candidates = self.candidates.lock();
+        if candidates.len() >= MAX_CANDIDATES {
+            candidates.pop_first();
+        }
+        candidates.insert(hash, candidate.clone());
+        candidate
+    }
+
+    /// Where derivation from L1 goes on after the head.
+    #[must_use]
+    pub fn derivation_tip(&self) -> DerivationTip {
+        let head = self.head();
+        DerivationTip {
+            height: Height(head.header.number),
+            timestamp_ms: timestamp_ms(&head.header),
+            origin: head.origin.number,
+            sequence_number: head.sequence_number,
+        }
+    }
+}
+
+impl From<DeriveError> for ChainError {
+    fn from(error: DeriveError) -> Self {
+        match error {
+            DeriveError::MissingL1(number) => Self::L1Behind(number),
+            DeriveError::Timestamp(height) => Self::Rule { height, reason: "it is older than its parent" },
+            DeriveError::Origin(..) => Self::Rule { height: Height(0), reason: "its L1 origin does not follow" },
+        }
+    }
+}
+
+fn read_head(genesis: &Genesis, store: &Store) -> Result<Head, ChainError> {
+    let latest = store.heads().latest;
+    let block = store.block(latest.height)?.ok_or(StoreError::UnknownHeight(latest.height))?;
+    head_of(genesis, &block, latest.hash)
+}
+
+fn head_of(genesis: &Genesis, block: &Block, hash: B256) -> Result<Head, ChainError> {
+    let header = Sealed::new_unchecked(block.header.clone(), hash);
+    if header.number == 0 {
+        return Ok(Head { header, origin: genesis.origin, sequence_number: 0 });
+    }
+    let attributes = attributes_of(block).ok_or(EpochError::NoAttributes(Height(header.number)))?;
+    Ok(Head { header, origin: attributes.origin, sequence_number: attributes.sequence_number })
+}
+
+/// Who built the head; the zero address at genesis.
+#[must_use]
+pub fn head_leader(head: &Head) -> Address {
+    leader(&head.header)
+}

@@ -1,0 +1,282 @@
+//! Configuration of one node: one TOML file, overridden by `HORAE_…` variables, overridden by `--set key=value`.
+//!
+//! Nothing here is consensus: what nodes must agree on is in the genesis file or on L1. Secrets are files.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+
+/// Everything an operator can set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What this node does.
+    pub role: Role,
+    /// Folder for everything the node keeps.
+    pub data_dir: PathBuf,
+    /// Genesis file of the network.
+    pub genesis: PathBuf,
+    /// The hot key; needed by sequencers only.
+    pub signer: SignerConfig,
+    /// The L1 node this node trusts: its own.
+    pub l1: L1Config,
+    /// Consensus between sequencers.
+    pub consensus: ConsensusConfig,
+    /// Transactions, batch signatures, decided blocks.
+    pub network: NetworkConfig,
+    /// JSON-RPC.
+    pub rpc: RpcConfig,
+    /// Posting of batches.
+    pub batcher: BatcherConfig,
+    /// Prometheus metrics.
+    pub metrics: MetricsConfig,
+    /// Log output.
+    pub log: LogConfig,
+}
+
+/// What a node does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Votes and leads when its signer is in the set; follows otherwise.
+    Sequencer,
+    /// Follows decided blocks and their certificates from peers.
+    #[default]
+    Follower,
+    /// Rebuilds the chain from L1 alone.
+    L1Follower,
+}
+
+/// Where the hot key is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SignerConfig {
+    /// File with the key as 64 hex digits.
+    pub key_file: Option<PathBuf>,
+    /// Web3 secret storage (V3) keystore.
+    pub keystore: Option<PathBuf>,
+    /// File with the keystore's password.
+    pub password_file: Option<PathBuf>,
+}
+
+/// The L1 node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct L1Config {
+    /// JSON-RPC endpoint.
+    pub url: String,
+    /// Beacon API endpoint for blobs; the JSON-RPC endpoint's host when empty.
+    pub beacon_url: String,
+    /// Milliseconds between looks at L1's heads.
+    pub poll_interval_ms: u64,
+    /// Slot clock of the beacon chain; none: blobs are asked for by execution block number, as anvil does it.
+    pub beacon: Option<BeaconClock>,
+}
+
+/// How L1 time maps to beacon slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BeaconClock {
+    /// Unix time of slot 0, in seconds.
+    pub genesis_time: u64,
+    /// Seconds of a slot.
+    pub slot_seconds: u64,
+}
+
+/// The consensus engine's network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsensusConfig {
+    /// Multiaddress to listen on.
+    pub listen: String,
+    /// Multiaddresses of the other sequencers' engines.
+    pub peers: Vec<String>,
+}
+
+/// Our own peer-to-peer network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkConfig {
+    /// Multiaddress to listen on.
+    pub listen: String,
+    /// Multiaddresses of peers to stay connected with.
+    pub peers: Vec<String>,
+}
+
+/// The JSON-RPC server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RpcConfig {
+    /// Address for HTTP and WebSocket.
+    pub listen: SocketAddr,
+    /// Origins of web pages that may call; `*` allows all.
+    pub cors_origins: Vec<String>,
+    /// Namespaces served.
+    pub namespaces: Vec<String>,
+}
+
+/// The batcher.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatcherConfig {
+    /// Where batches put their data.
+    pub da: Da,
+}
+
+/// Data availability of batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Da {
+    /// EIP-4844 blobs.
+    #[default]
+    Blobs,
+    /// Calldata.
+    Calldata,
+}
+
+/// Metrics and health.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsConfig {
+    /// Address of the Prometheus endpoint; none switches it off.
+    pub listen: Option<SocketAddr>,
+}
+
+/// Logs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// Filter as in `RUST_LOG`.
+    pub filter: String,
+    /// One JSON object a line instead of text.
+    pub json: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            role: Role::default(),
+            data_dir: "data".into(),
+            genesis: "genesis.json".into(),
+            signer: SignerConfig::default(),
+            l1: L1Config::default(),
+            consensus: ConsensusConfig::default(),
+            network: NetworkConfig::default(),
+            rpc: RpcConfig::default(),
+            batcher: BatcherConfig::default(),
+            metrics: MetricsConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+impl Default for L1Config {
+    fn default() -> Self {
+        Self {
+            url: "http://127.0.0.1:8545".to_owned(),
+            beacon_url: String::new(),
+            poll_interval_ms: 1_000,
+            beacon: None,
+        }
+    }
+}
+
+impl Default for ConsensusConfig {
+    fn default() -> Self {
+        Self { listen: "/ip4/127.0.0.1/tcp/26656".to_owned(), peers: Vec::new() }
+    }
+}
+
+impl Default for NetworkConfig {
+    fn default() -> Self {
+        Self { listen: "/ip4/127.0.0.1/tcp/26657".to_owned(), peers: Vec::new() }
+    }
+}
+
+impl Default for RpcConfig {
+    fn default() -> Self {
+        let rpc::RpcConfig { listen, cors_origins, namespaces, .. } = rpc::RpcConfig::default();
+        Self { listen, cors_origins, namespaces }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), json: false }
+    }
+}
+
+/// The configuration could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is missing.
+    #[error("configuration file {0} does not exist")]
+    Missing(PathBuf),
+    /// A value is unknown, of the wrong type or missing.
+    #[error("configuration: {0}")]
+    Value(String),
+}
+
+impl Config {
+    /// Reads the file (if one is named), then `HORAE_L1__URL`-like variables, then `l1.url=…`-like settings.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load(file: Option<&Path>, settings: &[String]) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(path) = file {
+            if !path.is_file() {
+                return Err(ConfigError::Missing(path.to_owned()));
+            }
+            figment = figment.merge(Toml::file_exact(path));
+        }
+        figment = figment.merge(Env::prefixed("HORAE_").split("__"));
+        for setting in settings {
+            let (key, value) = setting
+                .split_once('=')
+                .ok_or_else(|| ConfigError::Value(format!("`--set {setting}` is not of the form key=value")))?;
+            let typed: figment::value::Value = value.parse().unwrap_or_else(|_| value.into());
+            figment = figment.merge(Serialized::default(key, typed));
+        }
+        figment.extract().map_err(|error| ConfigError::Value(error.to_string()))
+    }
+
+    /// The merged result as TOML.
+    ///
+    /// # Errors
+    /// A value has no TOML form.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        toml::to_string(self).map_err(|error| ConfigError::Value(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_file_is_the_default() {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("horae.example.toml");
+        assert_eq!(std::fs::read_to_string(example).unwrap(), Config::default().to_toml().unwrap());
+    }
+
+    #[test]
+    fn settings_override_and_unknown_keys_are_refused() {
+        let set = |settings: &[&str]| Config::load(None, &settings.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
+        let config = set(&["l1.url=http://127.0.0.1:1", "role=l1-follower", "l1.poll_interval_ms=50"]).unwrap();
+        assert_eq!(config.l1.url, "http://127.0.0.1:1");
+        assert_eq!(config.role, Role::L1Follower);
+        assert_eq!(config.l1.poll_interval_ms, 50);
+        for wrong in ["l1.ulr=x", "role=king", "l1.poll_interval_ms=soon", "nothing"] {
+            assert!(set(&[wrong]).is_err(), "{wrong}");
+        }
+        assert!(matches!(Config::load(Some(Path::new("nowhere.toml")), &[]), Err(ConfigError::Missing(_))));
+    }
+}

@@ -1,0 +1,134 @@
+//! Which set votes in which epoch, and who leads (specification, section 2).
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    sync::Arc,
+};
+
+use alloy_primitives::B256;
+use execution::L1Attributes;
+use l1::Snapshot;
+use lru::LruCache;
+use op_alloy_consensus::OpTxEnvelope;
+use parking_lot::{Mutex, RwLock};
+use protocol::{Block, Epoch, Genesis, Height, Leadership, Schedule, SequencerSet, block::leader};
+use store::{Store, StoreError};
+
+/// Epochs whose schedule stays in memory.
+const CACHED_EPOCHS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
+/// Snapshots kept; with one an epoch this is months.
+const MAX_SNAPSHOTS: usize = 16_384;
+
+/// Set, seed and turns of one epoch.
+#[derive(Debug)]
+pub struct EpochInfo {
+    /// Members and weights.
+    pub set: SequencerSet,
+    /// Seed of the schedule.
+    pub seed: B256,
+    /// Who leads when.
+    pub schedule: Schedule,
+}
+
+/// Why an epoch's set cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum EpochError {
+    /// The block that fixes it is not decided yet: an epoch is known two epochs ahead of its end.
+    #[error("the set of epoch {0} is not known yet")]
+    NotYet(Epoch),
+    /// The L1 view has not reached the origin that fixes it: retry.
+    #[error("L1 block {0} is not final in this node's view yet")]
+    L1Behind(u64),
+    /// A committed block without readable L1 attributes: the database is damaged.
+    #[error("block {0} has no L1 attributes")]
+    NoAttributes(Height),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What L1 said about sets, joined with what L2 decided.
+#[derive(Debug)]
+pub struct Epochs {
+    genesis: Arc<Genesis>,
+    store: Store,
+    snapshots: RwLock<BTreeMap<u64, Snapshot>>,
+    /// L1 block up to which snapshots have been read.
+    read_to: RwLock<u64>,
+    cache: Mutex<LruCache<Epoch, Arc<EpochInfo>>>,
+}
+
+/// The L1 attributes of a block; `None` for the genesis block.
+#[must_use]
+pub fn attributes_of(block: &Block) -> Option<L1Attributes> {
+    match block.body.transactions.first()? {
+        OpTxEnvelope::Deposit(deposit) => L1Attributes::decode(deposit.inner(), block.header.mix_hash),
+        _ => None,
+    }
+}
+
+impl Epochs {
+    /// An empty record; snapshots are added as L1 finalises them.
+    #[must_use]
+    pub fn new(genesis: Arc<Genesis>, store: Store) -> Self {
+        let read_to = RwLock::new(genesis.origin.number);
+        let cache = Mutex::new(LruCache::new(CACHED_EPOCHS));
+        Self { genesis, store, snapshots: RwLock::default(), read_to, cache }
+    }
+
+    /// Takes in the snapshots of final L1 blocks up to and including `read_to`.
+    pub fn on_final(&self, snapshots: impl IntoIterator<Item = Snapshot>, read_to: u64) {
+        let mut known = self.snapshots.write();
+        for snapshot in snapshots {
+            known.insert(snapshot.l1_number, snapshot);
+        }
+        while known.len() > MAX_SNAPSHOTS {
+            known.pop_first();
+        }
+        let mut reached = self.read_to.write();
+        *reached = (*reached).max(read_to);
+    }
+
+    /// Set and schedule of an epoch.
+    ///
+    /// # Errors
+    /// See [`EpochError`].
+    pub fn get(&self, epoch: Epoch) -> Result<Arc<EpochInfo>, EpochError> {
+        if let Some(info) = self.cache.lock().get(&epoch) {
+            return Ok(info.clone());
+        }
+        let (set, seed) = match epoch.0.checked_sub(2) {
+            None => (self.genesis.set.clone(), self.genesis.seed),
+            Some(fixing) => self.fixed_by(epoch, self.genesis.params.last_height(Epoch(fixing)))?,
+        };
+        let schedule = Schedule::new(&self.genesis.params, epoch, &set, seed);
+        let info = Arc::new(EpochInfo { set, seed, schedule });
+        self.cache.lock().put(epoch, info.clone());
+        Ok(info)
+    }
+
+    /// Members, weights and leader order of the height after `parent`.
+    ///
+    /// # Errors
+    /// See [`EpochError`].
+    pub fn leadership(&self, parent: &alloy_consensus::Header) -> Result<Leadership, EpochError> {
+        let height = Height(parent.number).next();
+        let epoch = self.genesis.params.epoch_of(height);
+        let info = self.get(epoch)?;
+        let leaders = info.schedule.leaders(height, leader(parent)).ok_or(EpochError::NotYet(epoch))?;
+        Ok(Leadership { height, set: info.set.clone(), leaders })
+    }
+
+    fn fixed_by(&self, epoch: Epoch, height: Height) -> Result<(SequencerSet, B256), EpochError> {
+        let block = self.store.block(height.0)?.ok_or(EpochError::NotYet(epoch))?;
+        let origin = attributes_of(&block).ok_or(EpochError::NoAttributes(height))?.origin;
+        if *self.read_to.read() < origin.number {
+            return Err(EpochError::L1Behind(origin.number));
+        }
+        let snapshots = self.snapshots.read();
+        let newest = snapshots.range(..=origin.number).next_back();
+        let set = newest.map_or_else(|| self.genesis.set.clone(), |(_, snapshot)| snapshot.set.clone());
+        Ok((set, block.header.mix_hash))
+    }
+}

@@ -1,0 +1,103 @@
+//! Loading of the hot key. The key never appears in logs, in `Debug` or in arguments.
+
+use std::{fs, path::Path};
+
+use alloy::signers::local::PrivateKeySigner;
+use alloy_primitives::hex;
+use k256::ecdsa::SigningKey;
+use rand::RngCore;
+
+use crate::config::SignerConfig;
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// A sequencer needs one.
+    #[error("a sequencer needs a signer: set signer.key_file, or signer.keystore with signer.password_file")]
+    None,
+    /// More than one source.
+    #[error("signer.key_file and signer.keystore exclude each other")]
+    Ambiguous,
+    /// A file cannot be read or written.
+    #[error("{path}: {why}")]
+    File {
+        /// Which.
+        path: String,
+        /// The system's reason.
+        why: std::io::Error,
+    },
+    /// Not 64 hex digits, or not a key.
+    #[error("{0} does not hold a secp256k1 key as 64 hex digits")]
+    Malformed(String),
+    /// Wrong password or damaged keystore.
+    #[error("keystore {0} cannot be opened with this password")]
+    Keystore(String),
+}
+
+fn read(path: &Path) -> Result<String, KeyError> {
+    fs::read_to_string(path).map_err(|why| KeyError::File { path: path.display().to_string(), why })
+}
+
+/// Loads the configured key.
+///
+/// # Errors
+/// See [`KeyError`].
+pub fn load(config: &SignerConfig) -> Result<SigningKey, KeyError> {
+    match (&config.key_file, &config.keystore) {
+        (Some(_), Some(_)) => Err(KeyError::Ambiguous),
+        (Some(path), None) => {
+            let malformed = || KeyError::Malformed(path.display().to_string());
+            let bytes = hex::decode(read(path)?.trim()).map_err(|_| malformed())?;
+            SigningKey::from_slice(&bytes).map_err(|_| malformed())
+        }
+        (None, Some(path)) => {
+            let password = config.password_file.as_deref().ok_or(KeyError::None).and_then(read)?;
+            let signer = PrivateKeySigner::decrypt_keystore(path, password.trim_end_matches(['\r', '\n']))
+                .map_err(|_| KeyError::Keystore(path.display().to_string()))?;
+            Ok(signer.into_credential())
+        }
+        (None, None) => Err(KeyError::None),
+    }
+}
+
+/// Reads 32 secret bytes from a file, or makes them and writes the file readable by its owner only.
+///
+/// # Errors
+/// The file cannot be read or written, or has another length.
+pub fn secret_file(path: &Path) -> Result<[u8; 32], KeyError> {
+    if path.exists() {
+        let text = read(path)?;
+        let malformed = || KeyError::Malformed(path.display().to_string());
+        return hex::decode(text.trim()).map_err(|_| malformed())?.try_into().map_err(|_| malformed());
+    }
+    let mut bytes = [0u8; 32];
+    rand::rng().fill_bytes(&mut bytes);
+    write_private(path, &hex::encode(bytes))?;
+    Ok(bytes)
+}
+
+/// Makes a new signing key in a file that must not exist yet.
+///
+/// # Errors
+/// The file exists or cannot be written.
+pub fn create(path: &Path) -> Result<SigningKey, KeyError> {
+    let mut bytes = [0u8; 32];
+    loop {
+        rand::rng().fill_bytes(&mut bytes);
+        // All but 2^-128 of the values are keys.
+        if let Ok(key) = SigningKey::from_slice(&bytes) {
+            write_private(path, &hex::encode(bytes))?;
+            return Ok(key);
+        }
+    }
+}
+
+fn write_private(path: &Path, text: &str) -> Result<(), KeyError> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let write = || -> std::io::Result<()> {
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|why| KeyError::File { path: path.display().to_string(), why })
+}

@@ -1,0 +1,32 @@
+//! The node: joins the rooms of the house into one process.
+//!
+//! ```text
+//!  rpc ─► backend ─► transactions (pool) ─► application ─► consensus
+//!                          ▲ gossip              │ build, check
+//!  peers (network) ────────┘                  chain ─► committer ─► store, subscribers, peers
+//!  l1 events ─► epochs (sets, turns), heads (safe, finalized), batcher, derivation
+//! ```
+//!
+//! Invariant: only the committer makes a block `latest`; a task that ends by itself ends the process with its reason.
+//! Deliberately absent: protocol rules, which live in the crates below.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+
+mod application;
+mod backend;
+mod batches;
+pub mod chain;
+mod committer;
+pub mod config;
+mod deadline;
+pub mod epochs;
+mod evidence;
+mod follower;
+pub mod keys;
+mod peers;
+mod run;
+pub mod telemetry;
+mod transactions;
+mod views;
+
+pub use run::{Faults, run};

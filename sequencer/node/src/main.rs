@@ -1,0 +1,69 @@
+//! `horae`: the node's command line.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use node::{Faults, config::Config, keys, telemetry};
+
+#[derive(Parser)]
+#[command(version, about = "Node of an Ethereum L2 with a staked sequencer set")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs a node until it is told to stop.
+    Run(ConfigArgs),
+    /// Prints the configuration as merged from file, environment and settings.
+    Config(ConfigArgs),
+    /// Makes a signing key in a new file and prints its address.
+    NewKey {
+        /// File to write; it must not exist.
+        path: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct ConfigArgs {
+    /// Configuration file (TOML).
+    #[arg(short, long, env = "HORAE_CONFIG_FILE")]
+    config: Option<PathBuf>,
+    /// Overrides one key, e.g. `--set l1.url=http://127.0.0.1:8545`. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+}
+
+fn execute(cli: Cli) -> eyre::Result<()> {
+    match cli.command {
+        Command::Run(args) => {
+            let config = Config::load(args.config.as_deref(), &args.settings)?;
+            telemetry::start_logs(&config.log)?;
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(async {
+                telemetry::start_metrics(&config.metrics)?;
+                node::run(config, Faults::default()).await
+            })
+        }
+        Command::Config(args) => {
+            print!("{}", Config::load(args.config.as_deref(), &args.settings)?.to_toml()?);
+            Ok(())
+        }
+        Command::NewKey { path } => {
+            println!("{}", protocol::signing::address_of(&keys::create(&path)?));
+            Ok(())
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match execute(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line that says what to do; the chain of causes belongs to it.
+            eprintln!("horae: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! Composition: opens the parts, joins them with channels, and ends when any of them ends.
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use alloy_primitives::{Address, B256, Bytes};
+use batcher::{AlterProposal, BatchPipeline, Batcher, BatcherPorts, BatcherStatus, L1Follower, RegistryPoster, ports::Incoming, ports::L1BatchEvent};
+use consensus::Stopped;
+use execution::genesis_block;
+use eyre::{WrapErr, eyre};
+use k256::ecdsa::SigningKey;
+use l1::{BeaconBlobs, ClientConfig, FinalBlocks, L1Client, L1Event, L1Reader, L1View, L1Watcher, SenderConfig, SlotClock, Tag, TransactionSender, WatchConfig};
+use network::{HeadStatus, Network, NetworkHandle, PeerBinding};
+use protocol::{Genesis, Height, signing::address_of};
+use rpc::{NodeIdentity, RpcServer};
+use store::{Store, StoreConfig};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{broadcast, mpsc, watch},
+    task::JoinSet,
+};
+
+use crate::{
+    application::Sequencing,
+    backend::{NodeBackend, Vitals},
+    batches::{BatchGossip, ChainView, HeadsKeeper},
+    chain::Chain,
+    committer::{Announcement, Committer},
+    config::{Config, Da, Role},
+    deadline::Watchdog,
+    epochs::Epochs,
+    follower::{Sync, apply_derived},
+    keys,
+    peers::Peers,
+    transactions::{MIN_TIP, Transactions, now_ms},
+};
+
+/// Heads and transactions a slow subscriber may lag behind.
+const EVENT_BUFFER: usize = 1_024;
+/// Messages between tasks.
+const QUEUE: usize = 256;
+/// Validity of a peer binding; renewed at every start.
+const BINDING_SECONDS: u64 = 30 * 24 * 3_600;
+/// Time in which L1 must answer at the start.
+const L1_START: Duration = Duration::from_secs(30);
+
+/// Deviations that only the devnet's faulty node has: not reachable by configuration.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    /// Changes the blocks of a batch before its data is committed to.
+    pub alter_proposal: Option<AlterProposal>,
+}
+
+/// The parts every role has.
+struct Parts {
+    config: Config,
+    genesis: Arc<Genesis>,
+    genesis_hash: B256,
+    chain: Arc<Chain>,
+    transactions: Arc<Transactions>,
+    committer: Arc<Committer>,
+    vitals: Arc<Vitals>,
+    reader: L1Reader,
+    finals: FinalBlocks,
+    l1_view: watch::Receiver<Option<L1View>>,
+    tasks: JoinSet<eyre::Result<()>>,
+}
+
+/// What flows out of the parts.
+struct Flows {
+    outgoing: mpsc::Receiver<Bytes>,
+    announcements: mpsc::Receiver<Announcement>,
+    batch_events: mpsc::Receiver<L1BatchEvent>,
+    derived_events: mpsc::Receiver<L1Event>,
+}
+
+/// Runs a node until it is told to stop (`Ok`) or a part fails (`Err` with the reason).
+///
+/// # Errors
+/// Any part that cannot start or ends by itself.
+pub async fn run(config: Config, faults: Faults) -> eyre::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let node = async {
+        let (mut parts, flows, server) = start(config).await?;
+        tracing::info!(rpc = %server.address(), role = ?parts.config.role, "node started");
+        match parts.config.role {
+            Role::Sequencer => sequence(&mut parts, flows, faults).await?,
+            Role::Follower => follow(&mut parts, flows).await?,
+            Role::L1Follower => follow_l1(&mut parts, flows)?,
+        }
+        match parts.tasks.join_next().await {
+            Some(Ok(Ok(()))) | None => Err(eyre!("a part of the node ended")),
+            Some(Ok(Err(error))) => Err(error),
+            Some(Err(error)) => Err(error.into()),
+        }
+    };
+    tokio::select! {
+        ended = node => ended,
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+async fn start(config: Config) -> eyre::Result<(Parts, Flows, RpcServer)> {
+    let text = fs::read_to_string(&config.genesis)
+        .wrap_err_with(|| format!("genesis file {} cannot be read", config.genesis.display()))?;
+    let genesis = Arc::new(Genesis::from_json(&text)?);
+    fs::create_dir_all(&config.data_dir).wrap_err_with(|| format!("data folder {}", config.data_dir.display()))?;
+    let (store, genesis_hash) = open_store(&config.data_dir.join("db"), &genesis)?;
+    let client = L1Client::new(&ClientConfig::new(config.l1.url.clone()))?;
+    reach_l1(&client, &config.l1.url, genesis.l1.chain_id).await?;
+    let reader = L1Reader::new(client, genesis.l1.clone());
+    let finals = FinalBlocks::default();
+    let epochs = Arc::new(Epochs::new(genesis.clone(), store.clone()));
+    let chain = Arc::new(Chain::open(genesis.clone(), store.clone(), finals.clone(), epochs.clone())?);
+    let (events, _) = broadcast::channel(EVENT_BUFFER);
+    let (transactions, outgoing) = Transactions::new(chain.clone(), events.clone());
+    let (committer, announcements) = Committer::new(chain.clone(), transactions.clone(), events.clone());
+    let keeper = HeadsKeeper::new(store.clone());
+
+    let start = first_l1_block(&chain, &keeper)?;
+    let past = reader.snapshots(genesis.origin.number.saturating_add(1), start.saturating_sub(1)).await?;
+    epochs.on_final(past, start.saturating_sub(1));
+    let poll_interval = Duration::from_millis(config.l1.poll_interval_ms);
+    let (watcher, l1_view, l1_events) =
+        L1Watcher::new(reader.clone(), WatchConfig { start, parent: None, poll_interval }, finals.clone());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move { watcher.run().await.map_err(Into::into) });
+    let (batch_sender, batch_events) = mpsc::channel(QUEUE);
+    let (derived_sender, derived_events) = mpsc::channel(QUEUE);
+    let to_batcher = (config.role == Role::Sequencer).then_some(batch_sender);
+    let to_derivation = (config.role == Role::L1Follower).then_some(derived_sender);
+    tasks.spawn(watch_l1(chain.clone(), keeper, l1_events, l1_view.clone(), to_batcher, to_derivation));
+
+    let vitals = Arc::new(Vitals::default());
+    let signer = match config.role {
+        Role::Sequencer => Some(address_of(&keys::load(&config.signer)?)),
+        Role::Follower | Role::L1Follower => None,
+    };
+    let backend = NodeBackend {
+        chain: chain.clone(),
+        transactions: transactions.clone(),
+        events,
+        l1: l1_view.clone(),
+        identity: identity(signer),
+        vitals: vitals.clone(),
+        watchdog: Watchdog::start()?,
+    };
+    let server = RpcServer::start(&rpc_config(&config), Arc::new(backend)).await?;
+    let parts = Parts { config, genesis, genesis_hash, chain, transactions, committer, vitals, reader, finals, l1_view, tasks };
+    Ok((parts, Flows { outgoing, announcements, batch_events, derived_events }, server))
+}
+
+fn identity(signer: Option<Address>) -> NodeIdentity {
+    let client_version = format!("horae/v{}/{}-{}", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
+    NodeIdentity { client_version, min_priority_fee: MIN_TIP, signer }
+}
+
+fn rpc_config(config: &Config) -> rpc::RpcConfig {
+    let crate::config::RpcConfig { listen, cors_origins, namespaces } = config.rpc.clone();
+    rpc::RpcConfig { listen, cors_origins, namespaces, ..rpc::RpcConfig::default() }
+}
+
+/// Opens the database, or creates it from the genesis file.
+fn open_store(path: &Path, genesis: &Genesis) -> eyre::Result<(Store, B256)> {
+    let config = StoreConfig::default();
+    let (block, diff) = genesis_block(genesis, &store::EmptyState)?;
+    let hash = block.header.hash_slow();
+    let store = match Store::exists(path) {
+        true => Store::open(path, hash, &config)?,
+        false => Store::create(path, &block, &diff, &config)?,
+    };
+    Ok((store, hash))
+}
+
+/// Waits for L1, then makes sure that it is the right one.
+async fn reach_l1(client: &L1Client, url: &str, chain_id: u64) -> eyre::Result<()> {
+    let answers = async {
+        while let Err(error) = client.header_at_tag(Tag::Latest).await {
+            tracing::warn!(%error, url, "L1 does not answer yet");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    tokio::time::timeout(L1_START, answers)
+        .await
+        .map_err(|_| eyre!("no L1 node answers at {url}: start it, or set l1.url to the right address"))?;
+    client.check_chain(chain_id).await.wrap_err("l1.url leads to another chain than the genesis file names")
+}
+
+/// First L1 block to read again: nothing that the head or the finalized batches need may be missed.
+fn first_l1_block(chain: &Chain, keeper: &HeadsKeeper) -> eyre::Result<u64> {
+    let after_origin = chain.head().origin.number.saturating_add(1);
+    let after_batch = match keeper.final_inclusion()? {
+        Some(number) => number,
+        None => chain.genesis().origin.number.saturating_add(1),
+    };
+    Ok(after_origin.min(after_batch))
+}
+
+/// Takes in what L1 says: snapshots for the epochs, batches for the heads, both for whoever works with them.
+async fn watch_l1(
+    chain: Arc<Chain>,
+    keeper: HeadsKeeper,
+    mut events: mpsc::Receiver<L1Event>,
+    view: watch::Receiver<Option<L1View>>,
+    to_batcher: Option<mpsc::Sender<L1BatchEvent>>,
+    to_derivation: Option<mpsc::Sender<L1Event>>,
+) -> eyre::Result<()> {
+    let mut head = chain.watch_head();
+    loop {
+        tokio::select! {
+            event = events.recv() => {
+                let event = event.ok_or_else(|| eyre!("the L1 watcher ended"))?;
+                if let L1Event::Final(block) = &event {
+                    chain.epochs().on_final(block.snapshots.iter().cloned(), block.origin.number);
+                }
+                keeper.on_event(&event)?;
+                for batch in to_batcher.iter().flat_map(|sender| L1BatchEvent::of(&event).into_iter().map(move |e| (sender, e))) {
+                    batch.0.send(batch.1).await.map_err(|_| eyre!("the batcher ended"))?;
+                }
+                if let Some(sender) = &to_derivation {
+                    sender.send(event).await.map_err(|_| eyre!("derivation ended"))?;
+                }
+            }
+            changed = head.changed() => changed?,
+        }
+        let finalized = view.borrow().map_or(0, |view| view.finalized.number);
+        keeper.settle(finalized)?;
+    }
+}
+
+async fn start_network(parts: &Parts, key: Option<&SigningKey>) -> eyre::Result<(NetworkHandle, mpsc::Receiver<network::NetworkEvent>)> {
+    let secret = keys::secret_file(&parts.config.data_dir.join("network.key"))?;
+    let keypair = network::keypair(secret)?;
+    let domain = parts.genesis.domain();
+    let expires = (now_ms() / 1_000).saturating_add(BINDING_SECONDS);
+    let binding = key
+        .map(|key| PeerBinding::sign(&domain, key, &keypair.public().to_peer_id(), expires))
+        .transpose()?;
+    let heads = parts.chain.store().heads();
+    let listen = parts.config.network.listen.parse().wrap_err("network.listen")?;
+    let bootnodes = parts.config.network.peers.iter().map(|peer| peer.parse()).collect::<Result<_, _>>().wrap_err("network.peers")?;
+    let config = network::NetworkConfig {
+        listen,
+        bootnodes,
+        keypair,
+        binding,
+        chain: parts.genesis_hash,
+        domain,
+        heads: HeadStatus { height: Height(heads.latest.height), hash: heads.latest.hash, safe: Height(heads.safe.height) },
+        members: parts.genesis.set.members().iter().map(|member| member.signer).collect(),
+        limits: network::PeerLimits::default(),
+    };
+    Ok(Network::start(config).await?)
+}
+
+async fn sequence(parts: &mut Parts, flows: Flows, faults: Faults) -> eyre::Result<()> {
+    let key = keys::load(&parts.config.signer)?;
+    let signer = address_of(&key);
+    let (network, events) = start_network(parts, Some(&key)).await?;
+    let (batch_messages, incoming) = mpsc::channel(QUEUE);
+    let gossip = Arc::new(BatchGossip::new(network.clone()));
+    let peers = Peers {
+        network,
+        chain: parts.chain.clone(),
+        transactions: parts.transactions.clone(),
+        vitals: parts.vitals.clone(),
+        batches: Some(batch_messages),
+        sync: None,
+    };
+    parts.tasks.spawn(peers.run(events, flows.outgoing, flows.announcements));
+    start_batcher(parts, &key, gossip, incoming, flows.batch_events, faults)?;
+    start_consensus(parts, key, signer).await
+}
+
+async fn start_consensus(parts: &mut Parts, key: SigningKey, signer: Address) -> eyre::Result<()> {
+    let (fatal, mut failures) = mpsc::channel(1);
+    let application = Sequencing {
+        chain: parts.chain.clone(),
+        transactions: parts.transactions.clone(),
+        committer: parts.committer.clone(),
+        l1: parts.l1_view.clone(),
+        signer,
+        fatal,
+    };
+    let peers = parts.config.consensus.peers.iter().map(|peer| peer.parse()).collect::<Result<_, _>>().wrap_err("consensus.peers")?;
+    let config = consensus::Config {
+        data_folder: parts.config.data_dir.join("consensus"),
+        listen: parts.config.consensus.listen.parse().wrap_err("consensus.listen")?,
+        peers,
+        moniker: signer.to_string(),
+        key,
+        domain: parts.genesis.domain(),
+        timing: (&parts.genesis.params).into(),
+    };
+    let mut engine = consensus::start(config, Arc::new(application)).await?;
+    parts.tasks.spawn(async move {
+        tokio::select! {
+            stopped = engine.stopped() => match stopped {
+                Stopped::Requested => Ok(()),
+                Stopped::Failed(error) => Err(error.into()),
+            },
+            reason = failures.recv() => Err(eyre!("consensus: {}", reason.unwrap_or_default())),
+        }
+    });
+    Ok(())
+}
+
+fn start_batcher(
+    parts: &mut Parts,
+    key: &SigningKey,
+    gossip: Arc<BatchGossip>,
+    incoming: mpsc::Receiver<Incoming>,
+    l1_events: mpsc::Receiver<L1BatchEvent>,
+    faults: Faults,
+) -> eyre::Result<()> {
+    let params = parts.genesis.params.clone();
+    let config = batcher::BatcherConfig {
+        domain: parts.genesis.domain(),
+        da: match parts.config.batcher.da {
+            Da::Blobs => batcher::DataAvailability::Blobs,
+            Da::Calldata => batcher::DataAvailability::Calldata,
+        },
+        post_timeout_ms: params.batch_interval_ms.saturating_mul(2),
+        folder: parts.config.data_dir.join("batches"),
+        parent: HeadsKeeper::new(parts.chain.store().clone()).final_batch()?,
+        alter_proposal: faults.alter_proposal,
+        params,
+    };
+    let payer = alloy::signers::local::PrivateKeySigner::from_signing_key(key.clone());
+    let sender = TransactionSender::spawn(parts.reader.client().clone(), payer, SenderConfig::default());
+    let (head_height, head) = watch::channel(Height(parts.chain.head().header.number));
+    let mut chain_head = parts.chain.watch_head();
+    parts.tasks.spawn(async move {
+        loop {
+            chain_head.changed().await?;
+            let number = chain_head.borrow_and_update().header.number;
+            head_height.send_replace(Height(number));
+        }
+    });
+    let ports = BatcherPorts {
+        chain: Arc::new(ChainView(parts.chain.clone())),
+        network: gossip,
+        l1: Some(Arc::new(RegistryPoster::new(sender, parts.genesis.l1.batch_registry))),
+        incoming,
+        l1_events,
+        head,
+    };
+    let (status, _) = watch::channel(BatcherStatus::default());
+    let key = key.clone();
+    parts.tasks.spawn(async move { Batcher::run(config, key, ports, status).await.map_err(Into::into) });
+    Ok(())
+}
+
+async fn follow(parts: &mut Parts, flows: Flows) -> eyre::Result<()> {
+    let (network, events) = start_network(parts, None).await?;
+    let sync = Sync::new(parts.chain.clone(), parts.committer.clone(), parts.vitals.clone());
+    let peers = Peers {
+        network,
+        chain: parts.chain.clone(),
+        transactions: parts.transactions.clone(),
+        vitals: parts.vitals.clone(),
+        batches: None,
+        sync: Some(sync),
+    };
+    parts.tasks.spawn(peers.run(events, flows.outgoing, flows.announcements));
+    Ok(())
+}
+
+fn follow_l1(parts: &mut Parts, flows: Flows) -> eyre::Result<()> {
+    let l1 = &parts.config.l1;
+    let base = if l1.beacon_url.is_empty() { &l1.url } else { &l1.beacon_url };
+    let clock = l1.beacon.map_or(SlotClock::ExecutionNumber, |beacon| SlotClock::Slots {
+        genesis: beacon.genesis_time,
+        seconds: beacon.slot_seconds,
+    });
+    let blobs = BeaconBlobs::new(base, clock, Duration::from_secs(10))?;
+    let pipeline = BatchPipeline::new(parts.genesis.params.clone(), parts.chain.derivation_tip());
+    let parent = HeadsKeeper::new(parts.chain.store().clone()).final_batch()?;
+    let follower = L1Follower::new(parts.reader.clone(), blobs, parts.finals.clone(), pipeline, parent);
+    let (sender, mut derived) = mpsc::channel(QUEUE);
+    parts.tasks.spawn(async move { follower.run(flows.derived_events, sender).await.map_err(Into::into) });
+    let (chain, committer) = (parts.chain.clone(), parts.committer.clone());
+    parts.tasks.spawn(async move {
+        while let Some(batch) = derived.recv().await {
+            let (chain, committer) = (chain.clone(), committer.clone());
+            tokio::task::spawn_blocking(move || apply_derived(&chain, &committer, &batch)).await??;
+        }
+        Ok(())
+    });
+    // Nobody takes gossip from this role; the queues must not fill unseen.
+    let (mut outgoing, mut announcements) = (flows.outgoing, flows.announcements);
+    parts.tasks.spawn(async move {
+        loop {
+            tokio::select! {
+                Some(_) = outgoing.recv() => {}
+                Some(_) = announcements.recv() => {}
+                else => return Ok(()),
+            }
+        }
+    });
+    Ok(())
+}
