@@ -90,11 +90,7 @@ impl Behaviour {
                 [(StreamProtocol::new("/horae/status/1"), ProtocolSupport::Full)],
                 requests.clone(),
             ),
-            blocks: request_response::Behaviour::with_codec(
-                BlocksCodec,
-                [(blocks, ProtocolSupport::Full)],
-                requests,
-            ),
+            blocks: request_response::Behaviour::with_codec(BlocksCodec, [(blocks, ProtocolSupport::Full)], requests),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping::Config::new()),
         })

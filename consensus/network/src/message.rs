@@ -3,7 +3,9 @@
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_rlp::{Decodable, Encodable, Header, RlpDecodable, RlpEncodable};
 use alloy_sol_types::SolValue as _;
-use protocol::{BatchHeader, BatchIndex, CompactSignature, Domain, limits::MAX_BLOCK_BYTES, limits::MAX_TRANSACTION_BYTES};
+use protocol::{
+    BatchHeader, BatchIndex, CompactSignature, Domain, limits::MAX_BLOCK_BYTES, limits::MAX_TRANSACTION_BYTES,
+};
 
 use crate::limits::{
     MAX_BATCH_MESSAGE, MAX_BLOCK_MESSAGE, MAX_CERTIFICATE_BYTES, MAX_TRANSACTIONS_MESSAGE, MAX_TRANSACTIONS_PER_MESSAGE,

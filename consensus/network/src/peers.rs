@@ -137,7 +137,7 @@ impl Task {
         let status = self.own_status();
         if let Some(peer) = self.peers.all.get_mut(&id) {
             peer.asked_ms = Some(now);
-            self.swarm.behaviour_mut().status.send_request(&id, status);
+            self.swarm.behaviour_mut().status.send_request(&id, Some(status));
         }
     }
 

@@ -19,10 +19,11 @@ use crate::{
 };
 
 impl Task {
-    pub(crate) fn on_status_event(&mut self, event: request_response::Event<Status, Status>) {
+    pub(crate) fn on_status_event(&mut self, event: request_response::Event<Option<Status>, Status>) {
         match event {
             request_response::Event::Message { peer, message, .. } => match message {
-                Message::Request { request, channel, .. } => {
+                Message::Request { request: None, .. } => self.punish(peer, Offence::Malformed),
+                Message::Request { request: Some(request), channel, .. } => {
                     // Fails only when the asker is gone. A peer of another network gets the answer, too, so that its
                     // log says why we part.
                     let own = self.own_status();
@@ -43,10 +44,13 @@ impl Task {
         }
     }
 
-    pub(crate) fn on_blocks_event(&mut self, event: request_response::Event<BlocksRequest, Vec<DecidedBlock>>) {
+    pub(crate) fn on_blocks_event(&mut self, event: request_response::Event<Option<BlocksRequest>, Vec<DecidedBlock>>) {
         match event {
             request_response::Event::Message { peer, message, .. } => match message {
-                Message::Request { request, channel, .. } => self.on_blocks_request(peer, request, channel),
+                Message::Request { request: None, .. } => self.punish(peer, Offence::Malformed),
+                Message::Request { request: Some(request), channel, .. } => {
+                    self.on_blocks_request(peer, request, channel);
+                }
                 Message::Response { request_id, response } => {
                     let Some((count, answer)) = self.requests.remove(&request_id) else { return };
                     let result = if response.len() as u64 > count {
@@ -81,7 +85,7 @@ impl Task {
         } else if self.requests.len() >= MAX_OPEN_REQUESTS {
             RequestError::Network(NetworkError::Overloaded)
         } else {
-            let request = BlocksRequest { from, count };
+            let request = Some(BlocksRequest { from, count });
             let id = self.swarm.behaviour_mut().blocks.send_request(&peer, request);
             self.requests.insert(id, (count, answer));
             return;

@@ -16,14 +16,33 @@ use crate::{
 async fn read<T: AsyncRead + Unpin + Send, M: Decodable>(io: &mut T, max: u64) -> io::Result<M> {
     let mut bytes = Vec::new();
     io.take(max.saturating_add(1)).read_to_end(&mut bytes).await?;
+    if bytes.is_empty() {
+        // A refused request: the other side closed the stream without an answer.
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     if bytes.len() as u64 > max {
         return Err(invalid("message too large"));
     }
     alloy_rlp::decode_exact(&bytes).map_err(|_| invalid("message is not the expected RLP"))
 }
 
+/// Reads a request; `None` when the bytes are none. The library tells nobody about an error here, and then the peer
+/// could not be scored down.
+async fn read_request<T: AsyncRead + Unpin + Send, M: Decodable>(io: &mut T, max: u64) -> io::Result<Option<M>> {
+    match read(io, max).await {
+        Ok(request) => Ok(Some(request)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 async fn write<T: AsyncWrite + Unpin + Send>(io: &mut T, message: &(impl Encodable + Sync)) -> io::Result<()> {
     io.write_all(&alloy_rlp::encode(message)).await
+}
+
+/// We never send a request without one.
+fn nothing() -> io::Error {
+    invalid("no request to send")
 }
 
 /// Genesis, heads and binding, both ways.
@@ -33,14 +52,14 @@ pub(crate) struct StatusCodec;
 #[async_trait]
 impl request_response::Codec for StatusCodec {
     type Protocol = StreamProtocol;
-    type Request = Status;
+    type Request = Option<Status>;
     type Response = Status;
 
-    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Status>
+    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Option<Status>>
     where
         T: AsyncRead + Unpin + Send,
     {
-        read(io, MAX_STATUS_BYTES).await
+        read_request(io, MAX_STATUS_BYTES).await
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Status>
@@ -50,11 +69,11 @@ impl request_response::Codec for StatusCodec {
         read(io, MAX_STATUS_BYTES).await
     }
 
-    async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, status: Status) -> io::Result<()>
+    async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, status: Option<Status>) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
-        write(io, &status).await
+        write(io, &status.ok_or_else(nothing)?).await
     }
 
     async fn write_response<T>(&mut self, _: &StreamProtocol, io: &mut T, status: Status) -> io::Result<()>
@@ -72,19 +91,15 @@ pub(crate) struct BlocksCodec;
 #[async_trait]
 impl request_response::Codec for BlocksCodec {
     type Protocol = StreamProtocol;
-    type Request = BlocksRequest;
+    type Request = Option<BlocksRequest>;
     type Response = Vec<DecidedBlock>;
 
-    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<BlocksRequest>
+    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Option<BlocksRequest>>
     where
         T: AsyncRead + Unpin + Send,
     {
-        let request: BlocksRequest = read(io, MAX_BLOCKS_REQUEST_BYTES).await?;
-        if (1..=MAX_BLOCKS_PER_REQUEST).contains(&request.count) {
-            Ok(request)
-        } else {
-            Err(invalid("block count out of range"))
-        }
+        let request: Option<BlocksRequest> = read_request(io, MAX_BLOCKS_REQUEST_BYTES).await?;
+        Ok(request.filter(|request| (1..=MAX_BLOCKS_PER_REQUEST).contains(&request.count)))
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Vec<DecidedBlock>>
@@ -98,11 +113,16 @@ impl request_response::Codec for BlocksCodec {
         Ok(blocks)
     }
 
-    async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, request: BlocksRequest) -> io::Result<()>
+    async fn write_request<T>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+        request: Option<BlocksRequest>,
+    ) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
-        write(io, &request).await
+        write(io, &request.ok_or_else(nothing)?).await
     }
 
     async fn write_response<T>(&mut self, _: &StreamProtocol, io: &mut T, blocks: Vec<DecidedBlock>) -> io::Result<()>

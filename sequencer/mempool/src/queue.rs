@@ -146,7 +146,9 @@ impl SenderQueue {
         self.cost = self.cost.saturating_add(tx.cost);
         let mut done = Inserted::default();
         let slot = self.slot(nonce);
-        if let Some(old) = slot.filter(|slot| *slot < self.run.len()).and_then(|slot| Arc::make_mut(&mut self.run).get_mut(slot)) {
+        if let Some(old) =
+            slot.filter(|slot| *slot < self.run.len()).and_then(|slot| Arc::make_mut(&mut self.run).get_mut(slot))
+        {
             done.replaced = Some(std::mem::replace(old, tx));
             done.executable = true;
         } else if nonce == self.next_nonce() {
@@ -196,11 +198,8 @@ impl SenderQueue {
             return Vec::new();
         }
         let stale_run = self.slot(nonce).unwrap_or(usize::MAX).min(self.run.len());
-        let mut stale: Vec<Pooled> = if stale_run == 0 {
-            Vec::new()
-        } else {
-            Arc::make_mut(&mut self.run).drain(..stale_run).collect()
-        };
+        let mut stale: Vec<Pooled> =
+            if stale_run == 0 { Vec::new() } else { Arc::make_mut(&mut self.run).drain(..stale_run).collect() };
         let kept = self.gapped.split_off(&nonce);
         stale.extend(std::mem::replace(&mut self.gapped, kept).into_values());
         for tx in &stale {

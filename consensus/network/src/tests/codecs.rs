@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use protocol::{BatchHeader, BatchIndex, CompactSignature, Domain, Height, signing};
 
 use crate::{
-    BatchProposal, BatchSignature, BindingError, BlocksRequest, DataKind, DecidedBlock, Gossip, HeadStatus, PeerBinding,
-    Status, Topic,
+    BatchProposal, BatchSignature, BindingError, BlocksRequest, DataKind, DecidedBlock, Gossip, HeadStatus,
+    PeerBinding, Status, Topic,
     limits::{MAX_BLOCKS_RESPONSE_BYTES, MAX_CERTIFICATE_BYTES, MAX_TRANSACTIONS_MESSAGE},
     message::pack_transactions,
     wire::fit,

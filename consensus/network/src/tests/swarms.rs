@@ -203,6 +203,10 @@ async fn blocks_are_served_and_refusals_told() {
     assert_eq!(blocks[63].block[0], 68);
     let refused = client.handle.request_blocks(peer, Height(6), 1).await;
     assert!(matches!(refused, Err(RequestError::Failed(_))), "{refused:?}");
+    // A view that is newer than the refusal shows no offence.
+    let heads = HeadStatus { height: Height(99), ..HeadStatus::default() };
+    server.handle.set_status(heads);
+    client.peers_until("unpunished", |peers| peers.iter().any(|p| p.heads == Some(heads) && p.score == 0)).await;
     let stranger = client.handle.request_blocks(libp2p::PeerId::random(), Height(6), 1).await;
     assert_eq!(stranger, Err(RequestError::NotConnected));
     drop(serving.await.unwrap());

@@ -20,7 +20,8 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let fees = (900u128..3_000, 1u128..900);
-    let add = (1u8..6, 0u64..12, fees).prop_map(|(from, nonce, (fee_cap, tip))| Step::Add { from, nonce, fee_cap, tip });
+    let add =
+        (1u8..6, 0u64..12, fees).prop_map(|(from, nonce, (fee_cap, tip))| Step::Add { from, nonce, fee_cap, tip });
     let block = (1u8..6, 0u64..3, 800u64..1_500).prop_map(|(from, up, base_fee)| Step::Block { from, up, base_fee });
     let remove = any::<prop::sample::Index>().prop_map(|pick| Step::Remove { pick });
     prop::collection::vec(prop_oneof![8 => add, 1 => block, 1 => remove], 1..120)
@@ -45,7 +46,8 @@ impl Model {
             return false;
         }
         if let Some(old) = self.held.get(&slot) {
-            let bid = |tx: &RecoveredTx| (tx.envelope.max_fee_per_gas(), tx.envelope.max_priority_fee_per_gas().unwrap());
+            let bid =
+                |tx: &RecoveredTx| (tx.envelope.max_fee_per_gas(), tx.envelope.max_priority_fee_per_gas().unwrap());
             let ((new_fee, new_tip), (old_fee, old_tip)) = (bid(tx), bid(old));
             let enough = |new: u128, old: u128| new > old && new >= old * 110 / 100;
             if !enough(new_fee, old_fee) || !enough(new_tip, old_tip) {
@@ -84,7 +86,9 @@ fn check(pool: &Pool, limits: &Limits, base_fee: u64) -> (Vec<Pooled>, Vec<Poole
     }
     for (sender, queue) in pool.queues() {
         assert!(!queue.is_empty());
-        assert!(queue.run.iter().enumerate().all(|(i, tx)| tx.nonce == queue.nonce + i as u64 && tx.tx.sender == *sender));
+        assert!(
+            queue.run.iter().enumerate().all(|(i, tx)| tx.nonce == queue.nonce + i as u64 && tx.tx.sender == *sender)
+        );
         assert!(queue.gapped.iter().all(|(nonce, tx)| *nonce > queue.next_nonce() && tx.nonce == *nonce));
         assert!(queue.gapped.len() <= limits.gapped);
         assert_eq!(queue.cost, queue.iter().map(|tx| tx.cost).sum::<U256>());
@@ -194,7 +198,8 @@ fn run(steps: Vec<Step>, limits: Limits, mut model: Option<Model>) {
             let hashes = |txs: &[Pooled]| txs.iter().map(Pooled::hash).collect::<BTreeSet<_>>();
             let executable = model.executable();
             assert_eq!(hashes(&pending), executable);
-            let waiting: BTreeSet<B256> = model.held.values().map(|tx| tx.hash).filter(|h| !executable.contains(h)).collect();
+            let waiting: BTreeSet<B256> =
+                model.held.values().map(|tx| tx.hash).filter(|h| !executable.contains(h)).collect();
             assert_eq!(hashes(&queued), waiting);
         }
     }

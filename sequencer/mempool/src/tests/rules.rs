@@ -10,9 +10,7 @@ use op_alloy_consensus::{OpTxEnvelope, TxDeposit};
 use protocol::signing::address_of;
 
 use super::*;
-use crate::{
-    AccountUpdate, Limits, MAX_AUTHORIZATIONS, Origin, Pool, PoolError, PoolEvent, Removal, intrinsic_gas,
-};
+use crate::{AccountUpdate, Limits, MAX_AUTHORIZATIONS, Origin, Pool, PoolError, PoolEvent, Removal, intrinsic_gas};
 
 fn pool() -> Pool {
     Pool::new(Limits::default(), 1_000)
@@ -44,10 +42,7 @@ fn single_transactions_are_refused_with_geths_words() {
             "max initcode size exceeded: code size 49153, limit 49152",
         ),
         (tx(&|tx| tx.gas_limit = 16_777_217), "transaction gas limit too high (cap: 16777216, tx: 16777217)"),
-        (
-            tx(&|tx| tx.max_priority_fee_per_gas = 11 * GWEI),
-            "max priority fee per gas higher than max fee per gas",
-        ),
+        (tx(&|tx| tx.max_priority_fee_per_gas = 11 * GWEI), "max priority fee per gas higher than max fee per gas"),
         (tx(&|tx| tx.nonce = u64::MAX), "nonce has max value"),
         (tx(&|tx| tx.gas_limit = 20_999), "intrinsic gas too low: gas 20999, minimum needed 21000"),
         (
