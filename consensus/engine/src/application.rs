@@ -8,8 +8,9 @@ use protocol::{CommitCertificate, CompactSignature, Height, Leadership, Round, s
 
 /// The chain, as consensus sees it.
 ///
-/// Methods are called from tasks of their own, never from the engine's loop; `commit` and `validate` of consecutive
-/// heights never overlap. The encoded block is RLP whose first item is the Ethereum header; its hash is the block hash.
+/// Async methods are called from tasks of their own, never from the engine's loop. Blocks that compete for one height may
+/// be validated at the same time, and a slow validation may still run when another block of its height is committed:
+/// answer [`Refusal::Unable`] then. The encoded block is RLP whose first item is the Ethereum header; its hash is the block hash.
 #[async_trait]
 pub trait Application: Send + Sync + 'static {
     /// Height of the last committed block; 0 at genesis.

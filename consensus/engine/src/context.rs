@@ -7,9 +7,7 @@ use core::fmt;
 use std::sync::Arc;
 
 use alloy_primitives::{B256, Bytes};
-use malachite::app::types::core::{
-    self as core_types, LinearTimeouts, NilOrVal, Round, SignedExtension, VoteType,
-};
+use malachite::app::types::core::{self as core_types, LinearTimeouts, NilOrVal, Round, SignedExtension, VoteType};
 use protocol::{CompactSignature, Leadership};
 
 /// L2 block number, as the engine counts heights.
@@ -184,8 +182,7 @@ impl ValidatorSet {
     /// The leader order is empty or names a stranger.
     pub fn new(leadership: &Leadership) -> Result<Self, LeadershipError> {
         let members = leadership.set.members();
-        let validators =
-            members.iter().map(|m| Validator { address: Address(m.signer), weight: m.weight.0 }).collect();
+        let validators = members.iter().map(|m| Validator { address: Address(m.signer), weight: m.weight.0 }).collect();
         let leaders = leadership
             .leaders
             .iter()

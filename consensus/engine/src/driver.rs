@@ -287,7 +287,13 @@ impl Driver {
     }
 
     /// Our turn to lead.
-    fn get_value(&mut self, height: Height, round: Round, deadline: Instant, reply: Reply<LocallyProposedValue<Horae>>) {
+    fn get_value(
+        &mut self,
+        height: Height,
+        round: Round,
+        deadline: Instant,
+        reply: Reply<LocallyProposedValue<Horae>>,
+    ) {
         let round = round.as_u32().unwrap_or_default();
         let Some(view) = self.view.as_ref().filter(|view| view.height == height.0) else { return };
         // Dropping the reply means no proposal: voters time out and the next leader steps in.
@@ -391,8 +397,7 @@ impl Driver {
             return;
         };
         let round = round.as_u32().unwrap_or_default();
-        let undecided =
-            Undecided { height: height.0, round, leader: proposer.0, hash, block, slices: Vec::new() };
+        let undecided = Undecided { height: height.0, round, leader: proposer.0, hash, block, slices: Vec::new() };
         let (application, proposals) = (Arc::clone(&self.application), Arc::clone(&self.proposals));
         self.tasks.spawn(async move {
             match tasks::check(application, Some(proposals), undecided, None).await {

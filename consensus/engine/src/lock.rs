@@ -28,8 +28,7 @@ impl FolderLock {
     pub(crate) fn take(folder: &Path) -> Result<Self, LockError> {
         let io = |error| LockError::Io(folder.to_owned(), error);
         std::fs::create_dir_all(folder).map_err(io)?;
-        let file =
-            OpenOptions::new().create(true).truncate(false).write(true).open(folder.join(FILE)).map_err(io)?;
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join(FILE)).map_err(io)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(LockError::Taken(folder.to_owned())),

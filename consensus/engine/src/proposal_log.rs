@@ -147,13 +147,8 @@ mod tests {
 
     fn undecided(round: u32) -> Undecided {
         let data = Bytes::from(vec![round as u8; 300]);
-        let slice = Slice {
-            height: 5,
-            round,
-            index: 0,
-            body: SliceBody::Data(data.clone()),
-            signature: Signature([3; 64]),
-        };
+        let slice =
+            Slice { height: 5, round, index: 0, body: SliceBody::Data(data.clone()), signature: Signature([3; 64]) };
         let hash = B256::repeat_byte(1);
         Undecided { height: 5, round, leader: Address::repeat_byte(2), hash, block: data, slices: vec![slice] }
     }

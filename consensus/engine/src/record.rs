@@ -246,7 +246,8 @@ impl SignerRecord {
         }
         let ahead = RecordError::AheadOfLog { record: self.state.height, log: log.height, head };
         // Slices are not logged by the engine: the proposal log keeps them.
-        let is_logged = |s: &Signed| s.step == Step::Slices || (log.height == self.state.height && log.signed.contains(s));
+        let is_logged =
+            |s: &Signed| s.step == Step::Slices || (log.height == self.state.height && log.signed.contains(s));
         let missing: Vec<Signed> = self.state.signed.iter().filter(|s| !is_logged(s)).copied().collect();
         if self.state.height > head.saturating_add(1) {
             return Err(ahead);

@@ -182,3 +182,61 @@ impl From<&GuardedSigner> for Address {
         Self(signer.address)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use malachite::Verifier as _;
+    use malachite::app::types::core::{Context as _, NilOrVal, Round};
+
+    use super::*;
+    use crate::context::{BlockId, Height};
+    use crate::signing::{RecoveringVerifier, slice_signer};
+    use crate::slices::cut;
+
+    fn signer() -> (GuardedSigner, Domain, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let key = SigningKey::from_slice(&[9; 32]).unwrap();
+        let domain = Domain::new(900, alloy_primitives::Address::repeat_byte(0x55));
+        let record = SignerRecord::open(&folder.path().join("record"), address_of(&key)).unwrap();
+        (GuardedSigner::new(key, domain.clone(), record), domain, folder)
+    }
+
+    #[tokio::test]
+    async fn what_is_signed_verifies_for_its_signer_alone() {
+        let (signer, domain, _folder) = signer();
+        let verifier = RecoveringVerifier::new(domain);
+        let own = Address::from(&signer);
+        let stranger = Address(alloy_primitives::Address::repeat_byte(1));
+        let proposal = Horae.new_proposal(Height(3), Round::new(1), BlockId(B256::repeat_byte(4)), Round::new(0), own);
+        let proposal = signer.sign_proposal(proposal).await.unwrap();
+        let vote = Horae.new_precommit(Height(3), Round::new(1), NilOrVal::Nil, own);
+        let vote = signer.sign_vote(vote).await.unwrap();
+        let proof = signer.sign_validator_proof(own.0.to_vec(), vec![1, 2, 3]).await.unwrap();
+        for (who, expected) in [(own, true), (stranger, false)] {
+            let is_valid = verifier.verify_signed_vote(&vote.message, &vote.signature, &who).await.unwrap().is_valid();
+            assert_eq!(is_valid, expected);
+            let verdict = verifier.verify_signed_proposal(&proposal.message, &proposal.signature, &who).await.unwrap();
+            assert_eq!(verdict.is_valid(), expected);
+            let proof = ValidatorProof::new(who.0.to_vec(), proof.peer_id.clone(), proof.signature);
+            assert_eq!(verifier.verify_validator_proof(&proof).await.unwrap().is_valid(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_same_again_gets_the_same_signature_and_anything_else_none() {
+        let (signer, domain, _folder) = signer();
+        let own = Address::from(&signer);
+        let vote = |byte| Horae.new_prevote(Height(3), Round::new(0), NilOrVal::Val(B256::repeat_byte(byte)), own);
+        let first = signer.sign_vote(vote(1)).await.unwrap();
+        assert_eq!(signer.sign_vote(vote(1)).await.unwrap(), first);
+        signer.sign_vote(vote(2)).await.unwrap_err();
+        let block = alloy_primitives::Bytes::from(vec![1; 10]);
+        let slices = |byte| {
+            let hash = B256::repeat_byte(byte);
+            signer.sign_slices(4, 0, hash, cut(hash, &block))
+        };
+        let signed = slices(5).unwrap();
+        assert!(signed.iter().all(|slice| slice_signer(&domain, slice) == Some(own.0)));
+        assert!(matches!(slices(6), Err(SignerError::Record(RecordError::Conflict { .. }))));
+    }
+}

@@ -1,12 +1,12 @@
 use alloy_primitives::{Address as SignerAddress, B256, Bytes as Data};
 use bytes::Bytes;
 use malachite::app::streaming::{StreamContent, StreamId};
-use malachite::app::types::PeerId;
 use malachite::app::types::core::{
     ExtendedCommitCertificate, ExtendedCommitSignature, NilOrVal, PolkaSignature, Round, RoundCertificate,
     RoundCertificateType, RoundSignature, SignedMessage, SignedVote, Validity, VoteType,
 };
 use malachite::app::types::sync::RawDecidedValue;
+use malachite::app::types::{Keypair, PeerId};
 use malachite_sync::{ValueRequest, ValueResponse};
 use proptest::prelude::*;
 
@@ -182,6 +182,7 @@ proptest! {
         response in response(),
         first in any::<u64>(),
         last in any::<u64>(),
+        seed in any::<[u8; 32]>(),
         proof in (prop::collection::vec(any::<u8>(), 0..64), prop::collection::vec(any::<u8>(), 0..64), signature()),
     ) {
         round_trip(&consensus);
@@ -194,7 +195,9 @@ proptest! {
         prop_assert_eq!(RlpCodec.encoded_len(&response).unwrap(), RlpCodec.encode(&response).unwrap().len());
         round_trip(&Request::<Horae>::ValueRequest(ValueRequest::new(Height(first)..=Height(last))));
         round_trip(&ValidatorProof::<Horae>::new(proof.0, proof.1, proof.2));
-        round_trip(&Status::<Horae> { peer_id: PeerId::random(), tip_height: Height(first), history_min_height: Height(last) });
+        let key = Keypair::ed25519_from_bytes(seed).unwrap();
+        let peer_id = PeerId::from_bytes(&key.public().to_peer_id().to_bytes()).unwrap();
+        round_trip(&Status::<Horae> { peer_id, tip_height: Height(first), history_min_height: Height(last) });
     }
 
     #[test]

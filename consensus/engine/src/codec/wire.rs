@@ -6,8 +6,8 @@ use malachite::app::consensus::LivenessMsg;
 use malachite::app::streaming::{StreamContent, StreamId, StreamMessage};
 use malachite::app::types::core::{
     ExtendedCommitCertificate, ExtendedCommitSignature, NilOrVal, PolkaCertificate, PolkaSignature, Round,
-    RoundCertificate, RoundCertificateType, RoundSignature, SignedMessage, SignedProposal, SignedVote, Validity,
-    ValidatorProof, VoteType,
+    RoundCertificate, RoundCertificateType, RoundSignature, SignedMessage, SignedProposal, SignedVote, ValidatorProof,
+    Validity, VoteType,
 };
 use malachite::app::types::sync::{RawDecidedValue, Request, Response, Status};
 use malachite::app::types::{PeerId, ProposedValue, SignedConsensusMsg};
@@ -566,9 +566,7 @@ impl TryFrom<Decided> for RawDecidedValue<Horae> {
             commit_signatures: wire
                 .signatures
                 .into_iter()
-                .map(|entry| {
-                    ExtendedCommitSignature::new(Address(entry.signer), signature(entry.signature), None)
-                })
+                .map(|entry| ExtendedCommitSignature::new(Address(entry.signer), signature(entry.signature), None))
                 .collect(),
         };
         Ok(Self::new(wire.block.0, certificate))

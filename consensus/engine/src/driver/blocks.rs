@@ -188,3 +188,105 @@ impl Blocks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::Bytes;
+    use k256::ecdsa::SigningKey;
+    use protocol::signing::address_of;
+    use protocol::{CompactSignature, Height, Leadership, Member, SequencerSet, SnapshotId, Weight};
+
+    use super::*;
+    use crate::signing::slice_digest;
+    use crate::slices::{block_hash, cut};
+
+    struct Fixture {
+        keys: Vec<SigningKey>,
+        domain: Domain,
+        view: HeightView,
+    }
+
+    /// Two members; the first leads even rounds.
+    fn fixture() -> Fixture {
+        let mut keys: Vec<SigningKey> = [3, 4].map(|byte| SigningKey::from_slice(&[byte; 32]).unwrap()).into();
+        keys.sort_by_key(address_of);
+        let leaders: Vec<Address> = keys.iter().map(address_of).collect();
+        let members = leaders.iter().map(|signer| Member { signer: *signer, weight: Weight(1) }).collect();
+        let set = SequencerSet::new(SnapshotId(1), members).unwrap();
+        let view = HeightView::new(Leadership { height: Height(5), set, leaders }).unwrap();
+        Fixture { keys, domain: Domain::new(900, Address::ZERO), view }
+    }
+
+    impl Fixture {
+        fn slices(&self, key: &SigningKey, height: u64, round: u32, tag: u8) -> Vec<Slice> {
+            let block = Bytes::from(vec![0xc2, 0xc1, tag]);
+            let bodies = cut(block_hash(&block).unwrap(), &block);
+            let sign = |(index, body)| {
+                let digest = slice_digest(&self.domain, height, round, index, &body);
+                let signature = CompactSignature::sign(key, &digest).unwrap().into();
+                Slice { height, round, index, body, signature }
+            };
+            (0..).zip(bodies).map(sign).collect()
+        }
+
+        fn take_all(&self, blocks: &mut Blocks, slices: Vec<Slice>) -> Vec<Taken> {
+            slices.into_iter().map(|slice| blocks.take(&self.view, &self.domain, 0, slice)).collect()
+        }
+    }
+
+    #[test]
+    fn only_the_leader_of_the_round_is_heard() {
+        let fixture = fixture();
+        let mut blocks = Blocks::default();
+        let foreign = fixture.slices(&fixture.keys[1], 5, 0, 1);
+        assert!(fixture.take_all(&mut blocks, foreign).iter().all(|taken| matches!(taken, Taken::Nothing)));
+        let too_far = fixture.slices(&fixture.keys[0], 5, MAX_ROUNDS_AHEAD + 2, 1);
+        assert!(fixture.take_all(&mut blocks, too_far).iter().all(|taken| matches!(taken, Taken::Nothing)));
+        for (key, round) in [(0, 0), (1, 1), (0, 2)] {
+            let taken = fixture.take_all(&mut blocks, fixture.slices(&fixture.keys[key], 5, round, 1));
+            let Some(Taken::Complete(block)) = taken.last() else { panic!("round {round} is not complete") };
+            assert_eq!((block.round, block.leader), (round, address_of(&fixture.keys[key])));
+        }
+    }
+
+    #[test]
+    fn a_leader_that_contradicts_itself_is_reported_once() {
+        let fixture = fixture();
+        let mut blocks = Blocks::default();
+        fixture.take_all(&mut blocks, fixture.slices(&fixture.keys[0], 5, 0, 1));
+        let again = fixture.take_all(&mut blocks, fixture.slices(&fixture.keys[0], 5, 0, 2));
+        let conflicts = again.iter().filter(|taken| matches!(taken, Taken::Conflict(..)));
+        assert_eq!(conflicts.count(), 1);
+    }
+
+    #[test]
+    fn slices_of_the_next_height_wait_if_a_member_signed_them() {
+        let fixture = fixture();
+        let mut blocks = Blocks::default();
+        let stranger = SigningKey::from_slice(&[9; 32]).unwrap();
+        fixture.take_all(&mut blocks, fixture.slices(&stranger, 6, 0, 1));
+        fixture.take_all(&mut blocks, fixture.slices(&fixture.keys[0], 7, 0, 1));
+        assert!(blocks.take_early().is_empty());
+        let early = fixture.slices(&fixture.keys[1], 6, 0, 1);
+        fixture.take_all(&mut blocks, early.clone());
+        blocks.start(6);
+        assert_eq!(blocks.take_early(), early);
+    }
+
+    #[test]
+    fn recovered_blocks_are_taken_up_once_and_stay_known() {
+        let fixture = fixture();
+        let mut blocks = Blocks::default();
+        let taken = fixture.take_all(&mut blocks, fixture.slices(&fixture.keys[0], 5, 0, 1));
+        let Some(Taken::Complete(block)) = taken.into_iter().last() else { panic!("not complete") };
+        let mut blocks = Blocks::default();
+        blocks.recover((*block).clone());
+        assert_eq!(blocks.take_recovered(), vec![(*block).clone()]);
+        assert!(blocks.take_recovered().is_empty() && !blocks.is_valid(&block.hash));
+        assert_eq!(blocks.get(&block.hash), Some(&*block));
+        let again = fixture.take_all(&mut blocks, block.slices.clone());
+        assert!(!again.iter().any(|taken| matches!(taken, Taken::Complete(_))), "executed twice");
+        blocks.insert_valid(*block.clone());
+        assert!(blocks.is_valid(&block.hash));
+    }
+}

@@ -1,5 +1,6 @@
 //! Everything that waits: the application's work, the disk, the network, the clock.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -35,26 +36,31 @@ pub(super) fn now_ms() -> u64 {
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Waits until signers with a quorum of the weight are connected, ourselves included.
+/// Waits until a quorum is connected, ourselves included, so that the first rounds are not lost to an empty network.
+///
+/// By proven weight; or by head count, because a peer's proof that crosses with a second connection to it is dropped.
 pub(super) async fn peers(requests: &mpsc::Sender<NetworkRequest>, set: &SequencerSet, own: Address) {
     let deadline = Instant::now() + PEER_WAIT;
+    let mut connected = 0;
     while Instant::now() < deadline {
         let Ok(Some(dump)) = NetworkRequest::dump_state(requests).await else { return };
-        let connected = dump
+        let proven: BTreeSet<Address> = dump
             .peers
             .values()
             .filter_map(|peer| <[u8; 20]>::try_from(peer.consensus_public_key.as_deref()?).ok())
             .map(Address::from)
-            .filter(|signer| *signer != own)
-            .collect::<std::collections::BTreeSet<_>>();
-        let weight = connected.iter().chain([&own]).filter_map(|signer| set.weight_of(*signer));
-        let weight = weight.fold(0u64, |sum, weight| sum.saturating_add(weight.0));
-        if set.is_quorum(Weight(weight)) {
+            .chain([own])
+            .collect();
+        let weights = proven.iter().filter_map(|signer| set.weight_of(*signer));
+        let weight = weights.fold(0u64, |sum, weight| sum.saturating_add(weight.0));
+        connected = dump.peers.len();
+        let heads = connected.saturating_add(1);
+        if set.is_quorum(Weight(weight)) || heads.saturating_mul(3) > set.members().len().saturating_mul(2) {
             return;
         }
         tokio::time::sleep(PEER_POLL).await;
     }
-    tracing::warn!("starting without a quorum of connected signers");
+    tracing::warn!(connected, "starting without a quorum of connected peers");
 }
 
 /// Builds, signs and stores a block. Nothing of it leaves before it is on disk.

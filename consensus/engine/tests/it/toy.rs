@@ -11,37 +11,37 @@ use protocol::{CommitCertificate, Domain, Height, Leadership, Round, SequencerSe
 use tokio::sync::watch;
 
 #[derive(RlpEncodable, RlpDecodable, Clone, Debug, PartialEq)]
-pub struct ToyHeader {
-    pub height: u64,
-    pub parent: B256,
-    pub leader: Address,
-    pub timestamp_ms: u64,
+pub(crate) struct ToyHeader {
+    pub(crate) height: u64,
+    pub(crate) parent: B256,
+    pub(crate) leader: Address,
+    pub(crate) timestamp_ms: u64,
 }
 
 #[derive(RlpEncodable, RlpDecodable, Clone, Debug, PartialEq)]
-pub struct ToyBlock {
-    pub header: ToyHeader,
-    pub payload: Bytes,
+pub(crate) struct ToyBlock {
+    pub(crate) header: ToyHeader,
+    pub(crate) payload: Bytes,
 }
 
 #[derive(Clone, Debug)]
-pub struct Committed {
-    pub header: ToyHeader,
-    pub hash: B256,
-    pub block: Bytes,
-    pub certificate: CommitCertificate,
-    pub at: Instant,
+pub(crate) struct Committed {
+    pub(crate) header: ToyHeader,
+    pub(crate) hash: B256,
+    pub(crate) block: Bytes,
+    pub(crate) certificate: CommitCertificate,
+    pub(crate) at: Instant,
 }
 
 /// What one node knows; survives the restart of its engine, as a database would.
-pub struct ToyChain {
+pub(crate) struct ToyChain {
     own: Address,
     set: SequencerSet,
     domain: Domain,
     turn_blocks: u64,
     payload_bytes: usize,
     blocks: Mutex<Vec<Committed>>,
-    pub evidence: Mutex<Vec<Evidence>>,
+    pub(crate) evidence: Mutex<Vec<Evidence>>,
     head: watch::Sender<u64>,
 }
 
@@ -50,7 +50,13 @@ fn now_ms() -> u64 {
 }
 
 impl ToyChain {
-    pub fn new(own: Address, set: SequencerSet, domain: Domain, turn_blocks: u64, payload_bytes: usize) -> Arc<Self> {
+    pub(crate) fn new(
+        own: Address,
+        set: SequencerSet,
+        domain: Domain,
+        turn_blocks: u64,
+        payload_bytes: usize,
+    ) -> Arc<Self> {
         Arc::new(Self {
             own,
             set,
@@ -63,23 +69,23 @@ impl ToyChain {
         })
     }
 
-    pub fn blocks(&self) -> Vec<Committed> {
+    pub(crate) fn blocks(&self) -> Vec<Committed> {
         self.blocks.lock().unwrap().clone()
     }
 
     /// Waits until `height` is committed; panics at the deadline.
-    pub async fn reaches(&self, height: u64, limit: Duration) {
+    pub(crate) async fn reaches(&self, height: u64, limit: Duration) {
         let mut head = self.head.subscribe();
         let reached = tokio::time::timeout(limit, head.wait_for(|head| *head >= height)).await;
         assert!(reached.is_ok(), "head is {} after {limit:?}, not {height}", self.head().0);
     }
 
-    pub fn set(&self) -> &SequencerSet {
+    pub(crate) fn set(&self) -> &SequencerSet {
         &self.set
     }
 
     /// Leader of the next height's round 0.
-    pub fn next_leader(&self) -> Address {
+    pub(crate) fn next_leader(&self) -> Address {
         self.leadership(self.head().next()).unwrap().leaders[0]
     }
 }
@@ -127,7 +133,7 @@ impl Application for ToyChain {
 
     async fn validate(&self, candidate: Candidate) -> Result<(), Refusal> {
         let block =
-            ToyBlock::decode(&mut &*candidate.block).map_err(|error| Refusal::Invalid(error.to_string()))?;
+            ToyBlock::decode(&mut candidate.block.as_ref()).map_err(|error| Refusal::Invalid(error.to_string()))?;
         let blocks = self.blocks.lock().unwrap();
         if candidate.height.0 != blocks.len() as u64 + 1 {
             return Err(Refusal::Unable("not the next height".into()));
@@ -142,7 +148,7 @@ impl Application for ToyChain {
 
     async fn commit(&self, certificate: CommitCertificate, block: Bytes) -> Result<(), AppError> {
         certificate.verify(&self.domain, &self.set).map_err(|error| AppError::Halt(error.to_string()))?;
-        let decoded = ToyBlock::decode(&mut &*block).map_err(|error| AppError::Halt(error.to_string()))?;
+        let decoded = ToyBlock::decode(&mut block.as_ref()).map_err(|error| AppError::Halt(error.to_string()))?;
         let hash = slices::block_hash(&block).unwrap();
         let mut blocks = self.blocks.lock().unwrap();
         if certificate.height.0 != blocks.len() as u64 + 1 || certificate.block_hash != hash {
