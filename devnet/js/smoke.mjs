@@ -112,17 +112,20 @@ describe('ethers', () => {
   test('heads over WebSocket', async () => {
     const socket = new ethers.WebSocketProvider(nodes.at(-1).ws);
     try {
-      const head = new Promise((resolve) => { socket.once('block', resolve); });
+      const head = new Promise((resolve) => { socket.on('block', resolve); });
       await socket.getBlockNumber();
       await wallet.sendTransaction({ to: devnet.accounts[6].address, value: 1n });
       assert.ok(await inTime(head, 'a head') > 0);
+      // The unsubscription must be answered before the socket goes.
+      await socket.off('block');
+      await socket.getBlockNumber();
     } finally {
       await socket.destroy();
     }
   });
 
   test('refusals are standard errors', async () => {
-    await assert.rejects(provider.send('eth_noSuchMethod', []), (error) => error.error?.code === -32601);
+    await assert.rejects(provider.send('eth_noSuchMethod', []), (error) => error.info?.error?.code === -32601);
     const poor = ethers.Wallet.createRandom().connect(provider);
     const raw = await poor.signTransaction({
       to: poor.address, value: 1n, nonce: 0, gasLimit: 21_000, maxFeePerGas: 10n ** 10n, maxPriorityFeePerGas: 1n, chainId: devnet.chainId, type: 2,

@@ -26,7 +26,11 @@ const START_PATIENCE: Duration = Duration::from_secs(20);
 pub fn find() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("ANVIL") {
         let path = PathBuf::from(path);
-        return if path.is_file() { Ok(path) } else { Err(eyre!("$ANVIL names {}, which does not exist", path.display())) };
+        return if path.is_file() {
+            Ok(path)
+        } else {
+            Err(eyre!("$ANVIL names {}, which does not exist", path.display()))
+        };
     }
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&folders).map(|folder| folder.join("anvil"));

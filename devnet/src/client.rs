@@ -212,7 +212,9 @@ impl Rpc {
     pub async fn call<T: RpcRecv>(&self, method: &'static str, params: impl RpcSend) -> Result<T> {
         let request = self.provider.raw_request(Cow::Borrowed(method), params);
         let answer = tokio::time::timeout(TIMEOUT, request).await;
-        answer.map_err(|_| eyre!("{method}: no answer from {}", self.url))?.wrap_err_with(|| format!("{method} at {}", self.url))
+        answer
+            .map_err(|_| eyre!("{method}: no answer from {}", self.url))?
+            .wrap_err_with(|| format!("{method} at {}", self.url))
     }
 
     /// `latest` height.

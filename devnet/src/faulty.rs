@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn one_block_is_altered_and_only_one() {
-        let block = |timestamp_ms| BatchBlock { timestamp_ms, leader: Default::default(), l1_origin: 1, transactions: vec![] };
+        let block =
+            |timestamp_ms| BatchBlock { timestamp_ms, leader: Default::default(), l1_origin: 1, transactions: vec![] };
         let honest = vec![block(1_000), block(1_500)];
         let mut altered = honest.clone();
         alter_one_block(&mut altered);

@@ -22,7 +22,8 @@ use crate::{keys, plan::Plan};
 /// L2 chain id.
 pub const L2_CHAIN_ID: u64 = 1_088_900;
 /// Balance of each development account on L2, and of every key on L1.
-pub const FUNDS: U256 = U256::from_limbs([10_000_000_000_000_000_000, 0, 0, 0]).saturating_mul(U256::from_limbs([1_000, 0, 0, 0]));
+pub const FUNDS: U256 =
+    U256::from_limbs([10_000_000_000_000_000_000, 0, 0, 0]).saturating_mul(U256::from_limbs([1_000, 0, 0, 0]));
 /// L1 blocks mined after the deployment, so that its block is final at once.
 const FINALITY_BLOCKS: u64 = 6;
 

@@ -168,7 +168,8 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::Node(args) => run_node(&args)?,
         Command::Up(args) => {
             let folder = data_folder(&args.folder)?;
-            let options = supervise::Options { shape: args.shape(), fresh: args.fresh, json: args.json, stay: args.stay };
+            let options =
+                supervise::Options { shape: args.shape(), fresh: args.fresh, json: args.json, stay: args.stay };
             if args.detach {
                 supervise::detach(&folder, &options)?;
             } else {

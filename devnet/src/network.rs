@@ -8,11 +8,11 @@ use std::{
 };
 
 use alloy::signers::local::PrivateKeySigner;
+use alloy_sol_types::SolCall;
 use eyre::{Result, WrapErr, bail, ensure, eyre};
 use l1::{ClientConfig, L1Call, L1Client, SenderConfig, TransactionSender, contracts::SequencerSet};
 use node::config::Role;
 use protocol::Genesis;
-use alloy_sol_types::SolCall;
 use tokio::process::Command;
 
 use crate::{
@@ -52,7 +52,8 @@ impl Network {
     /// Something does not start; the message says what to do.
     pub async fn start(plan: Plan) -> Result<Self> {
         let begin = Instant::now();
-        fs::create_dir_all(plan.folder.join("logs")).wrap_err_with(|| format!("cannot write {}", plan.folder.display()))?;
+        fs::create_dir_all(plan.folder.join("logs"))
+            .wrap_err_with(|| format!("cannot write {}", plan.folder.display()))?;
         check_shape(&plan)?;
         let l1 = anvil::start(&plan.folder, plan.l1, &plan.log_file("l1")).await?;
         let genesis = match fs::read_to_string(plan.genesis_file()) {
@@ -235,7 +236,9 @@ impl Network {
             }
             holds(self).await.then_some(Ok(()))
         });
-        outcome.await.unwrap_or_else(|| Err(eyre!("waited in vain for {what}; logs: {}", self.plan.folder.join("logs").display())))
+        outcome.await.unwrap_or_else(|| {
+            Err(eyre!("waited in vain for {what}; logs: {}", self.plan.folder.join("logs").display()))
+        })
     }
 
     /// What `devnet.json` says.

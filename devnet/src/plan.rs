@@ -217,7 +217,8 @@ fn role_of(shape: &Shape, index: usize) -> (Role, String) {
 fn write_private(path: &Path, text: &str) -> Result<()> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
     let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).wrap_err_with(|| format!("cannot write {}", path.display()))
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .wrap_err_with(|| format!("cannot write {}", path.display()))
 }
 
 /// Hands out free ports, none twice.
@@ -276,8 +277,7 @@ mod tests {
                 Role::Follower => (0, 4, false),
                 Role::L1Follower => (0, 0, false),
             };
-            let found =
-                (config.consensus.peers.len(), config.network.peers.len(), config.signer.key_file.is_some());
+            let found = (config.consensus.peers.len(), config.network.peers.len(), config.signer.key_file.is_some());
             assert_eq!(found, expected, "{}", node.name);
         }
     }

@@ -105,7 +105,11 @@ pub fn die_with_parent(parent: u32) -> Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).wrap_err("parent-death signal")?;
     // The parent may have ended before the signal was set.
     let current = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
-    if current.and_then(|pid| u32::try_from(pid).ok()) == Some(parent) { Ok(()) } else { Err(eyre!("the parent has ended")) }
+    if current.and_then(|pid| u32::try_from(pid).ok()) == Some(parent) {
+        Ok(())
+    } else {
+        Err(eyre!("the parent has ended"))
+    }
 }
 
 /// Resident memory of a process in MiB.

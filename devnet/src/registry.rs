@@ -108,7 +108,10 @@ pub async fn deposit(network: &Network, to: Address, amount: U256) -> Result<()>
         (contracts.deposit_queue, deposit.abi_encode()),
     ];
     for (target, input) in calls {
-        sender.send(L1Call { to: Some(target), input: input.into(), ..Default::default() }).await.wrap_err("deposit")?;
+        sender
+            .send(L1Call { to: Some(target), input: input.into(), ..Default::default() })
+            .await
+            .wrap_err("deposit")?;
     }
     Ok(())
 }
@@ -117,7 +120,11 @@ pub async fn deposit(network: &Network, to: Address, amount: U256) -> Result<()>
 ///
 /// # Errors
 /// L1 does not answer.
-pub async fn would_accept(network: &Network, call: &BatchRegistry::submitBatchCall, from: Address) -> Result<Result<(), Bytes>> {
+pub async fn would_accept(
+    network: &Network,
+    call: &BatchRegistry::submitBatchCall,
+    from: Address,
+) -> Result<Result<(), Bytes>> {
     let request = alloy::rpc::types::TransactionRequest::default()
         .from(from)
         .to(network.genesis.l1.batch_registry)

@@ -55,12 +55,14 @@ pub async fn show(folder: &Path, as_json: bool) -> Result<()> {
     let mut rows = Vec::new();
     for node in &manifest.nodes {
         let status = Rpc::new(&node.rpc)?.status().await.ok();
-        let heads = status.map(|status| json!({
-            "latest": status.latest.number(),
-            "safe": status.safe.number(),
-            "finalized": status.finalized.number(),
-            "peers": status.peers(),
-        }));
+        let heads = status.map(|status| {
+            json!({
+                "latest": status.latest.number(),
+                "safe": status.safe.number(),
+                "finalized": status.finalized.number(),
+                "peers": status.peers(),
+            })
+        });
         rows.push(json!({ "name": node.name, "rpc": node.rpc, "pid": node.pid, "heads": heads, "residentMib": process::resident_mib(node.pid) }));
     }
     if as_json {

@@ -65,7 +65,9 @@ pub async fn up(folder: PathBuf, options: Options) -> Result<()> {
         // A session of our own: the terminal that started us may close. Fails only when we lead one already.
         let _ = rustix::process::setsid();
     }
-    let Some(_lock) = lock(&folder)? else { bail!("a network runs in {}: stop it with `devnet down`", folder.display()) };
+    let Some(_lock) = lock(&folder)? else {
+        bail!("a network runs in {}: stop it with `devnet down`", folder.display())
+    };
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     if options.fresh {
@@ -83,7 +85,8 @@ pub async fn up(folder: PathBuf, options: Options) -> Result<()> {
     if options.json && !options.stay {
         println!("{}", serde_json::to_string(&manifest)?);
     }
-    let live = !options.json && std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    // The view has no colours, so NO_COLOR asks nothing of it.
+    let live = !options.json && std::io::stderr().is_terminal();
     let mut view = View::new(&manifest, live)?;
     let ended = tokio::select! {
         ended = watch(&mut network, &mut view) => ended,
@@ -166,7 +169,13 @@ pub fn detach(folder: &Path, options: &Options) -> Result<()> {
         println!("{}", serde_json::to_string(&manifest)?);
     } else {
         let first = manifest.nodes.first().ok_or_else(|| eyre!("no nodes"))?;
-        println!("ready: L2 {} (chain {}), L1 {}, see {}", first.rpc, manifest.chain_id, manifest.l1.url, folder.join(crate::manifest::FILE).display());
+        println!(
+            "ready: L2 {} (chain {}), L1 {}, see {}",
+            first.rpc,
+            manifest.chain_id,
+            manifest.l1.url,
+            folder.join(crate::manifest::FILE).display()
+        );
         println!("stop it with `devnet down`");
     }
     Ok(())

@@ -147,7 +147,13 @@ impl Wallet {
     ///
     /// # Errors
     /// See [`Wallet::transfer`].
-    pub fn delegating_transfer(&mut self, to: Address, value: U256, authority: &PrivateKeySigner, code: Address) -> Result<Ready> {
+    pub fn delegating_transfer(
+        &mut self,
+        to: Address,
+        value: U256,
+        authority: &PrivateKeySigner,
+        code: Address,
+    ) -> Result<Ready> {
         let authorization = Authorization { chain_id: U256::from(L2_CHAIN_ID), address: code, nonce: 0 };
         let signature = authority.sign_hash_sync(&authorization.signature_hash()).wrap_err("signing")?;
         let tx = TxEip7702 {

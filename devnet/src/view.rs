@@ -42,7 +42,8 @@ impl View {
         let style = ProgressStyle::with_template("{msg}").wrap_err("template")?;
         let line = || {
             let bar = ProgressBar::hidden().with_style(style.clone());
-            bars.as_ref().map_or_else(|| bar.clone(), |bars| bars.add(ProgressBar::new_spinner().with_style(style.clone())))
+            bars.as_ref()
+                .map_or_else(|| bar.clone(), |bars| bars.add(ProgressBar::new_spinner().with_style(style.clone())))
         };
         let summary = line();
         let mut rows = Vec::new();
@@ -58,7 +59,10 @@ impl View {
         if let Some(account) = manifest.accounts.first() {
             view.say(&format!("funded {} key {} and nine more in devnet.json", account.address, account.private_key));
         }
-        view.say(&format!("first block after {:.1} s; Ctrl-C stops everything", f64::from(u32::try_from(manifest.startup_ms)?) / 1_000.0));
+        view.say(&format!(
+            "first block after {:.1} s; Ctrl-C stops everything",
+            f64::from(u32::try_from(manifest.startup_ms)?) / 1_000.0
+        ));
         Ok(view)
     }
 
@@ -100,7 +104,8 @@ impl View {
     async fn summary_line(&mut self, status: &StatusView, rpc: &Rpc) -> String {
         let rate = self.rate(status.latest.number(), rpc).await;
         let leads = status.turn.and_then(|turn| turn.leads_now.map(|leader| (self.name_of(leader), turn)));
-        let turn = leads.map_or_else(String::new, |(name, turn)| format!("  {name} leads {}–{}", turn.first(), turn.last()));
+        let turn =
+            leads.map_or_else(String::new, |(name, turn)| format!("  {name} leads {}–{}", turn.first(), turn.last()));
         let batch = match rpc.newest_batch().await {
             Ok(Some(batch)) => match batch.figures() {
                 (index, Some(signed), Some(total)) => format!("  batch {index} signed by {signed} of {total}"),
@@ -132,7 +137,8 @@ impl View {
         for height in from.saturating_add(1)..=latest.min(from.saturating_add(MAX_BLOCKS_PER_LOOK)) {
             if let Ok(Some(block)) = rpc.block(height).await {
                 // The first transaction of a block tells the L1 attributes.
-                count = count.saturating_add(u32::try_from(block.transactions.len().saturating_sub(1)).unwrap_or_default());
+                count =
+                    count.saturating_add(u32::try_from(block.transactions.len().saturating_sub(1)).unwrap_or_default());
             }
         }
         f64::from(count) / now.duration_since(since).as_secs_f64().max(0.001)

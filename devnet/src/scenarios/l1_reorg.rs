@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use alloy::{
-    providers::ext::AnvilApi,
-    rpc::types::anvil::ReorgOptions,
-};
+use alloy::{providers::ext::AnvilApi, rpc::types::anvil::ReorgOptions};
 use eyre::{Result, WrapErr, ensure, eyre};
 use node::config::Role;
 
@@ -48,7 +45,9 @@ pub(super) async fn play(network: &mut Network, facts: &mut Facts) -> Result<()>
     let again = again.await.ok_or_else(|| eyre!("batch {} was not posted again", victim.header.index))?;
     facts.equal("posted_again_with_the_same_header", again.hash, victim.hash);
     let goal = height.saturating_add(BLOCKS_AFTER);
-    network.wait_for("blocks after the reorg", async |network| newest(network).await.is_ok_and(|latest| latest >= goal)).await?;
+    network
+        .wait_for("blocks after the reorg", async |network| newest(network).await.is_ok_and(|latest| latest >= goal))
+        .await?;
     let differing = differing_at(network, again.header.lastHeight.max(height)).await?;
     facts.holds("nodes_with_another_block_or_root", &differing, differing.is_empty());
     let mut rewritten = Vec::new();

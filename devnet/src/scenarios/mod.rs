@@ -114,14 +114,22 @@ async fn chain_of(rpc: &Rpc, from: u64, to: u64) -> Result<BTreeMap<u64, B256>> 
 
 /// Heights at which a later look disagrees with an earlier one.
 fn changed(before: &BTreeMap<u64, B256>, after: &BTreeMap<u64, B256>) -> Vec<u64> {
-    before.iter().filter(|(height, hash)| after.get(height).is_some_and(|other| other != *hash)).map(|(height, _)| *height).collect()
+    before
+        .iter()
+        .filter(|(height, hash)| after.get(height).is_some_and(|other| other != *hash))
+        .map(|(height, _)| *height)
+        .collect()
 }
 
 /// Waits until every node has a height, and returns the names of nodes whose block or state there differs from the
 /// first one's.
 async fn differing_at(network: &mut Network, height: u64) -> Result<Vec<String>> {
-    let nodes: Vec<(String, Rpc)> =
-        network.plan.nodes.iter().map(|node| Ok((node.name.clone(), Rpc::new(&node.rpc_url())?))).collect::<Result<_>>()?;
+    let nodes: Vec<(String, Rpc)> = network
+        .plan
+        .nodes
+        .iter()
+        .map(|node| Ok((node.name.clone(), Rpc::new(&node.rpc_url())?)))
+        .collect::<Result<_>>()?;
     let mut differing = Vec::new();
     let mut first = None;
     for (name, rpc) in nodes {

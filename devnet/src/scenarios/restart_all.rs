@@ -40,16 +40,18 @@ pub(super) async fn play(network: &mut Network, facts: &mut Facts) -> Result<()>
         .await?;
     let seen = look(network, &load.sent()).await?;
     let batches_before = registry::accepted(network).await?.len();
+    anvil::keep_copy(&network.plan.folder);
     network.kill_all().await;
     let killed_at = seen.chains.values().filter_map(|chain| chain.keys().max()).max().copied().unwrap_or_default();
     facts.at_least("transactions_with_receipt_before_the_kill", seen.receipts.len(), 50);
     facts.figure("height_at_the_kill", killed_at);
 
     let restart = Instant::now();
-    anvil::keep_copy(&network.plan.folder);
     network.start_l1().await?;
     network.start_nodes()?;
-    network.wait_for("new blocks", async |network| newest(network).await.is_ok_and(|height| height > killed_at)).await?;
+    network
+        .wait_for("new blocks", async |network| newest(network).await.is_ok_and(|height| height > killed_at))
+        .await?;
     facts.figure("seconds_to_the_next_block", restart.elapsed().as_secs_f64());
     let goal = killed_at + BLOCKS_AFTER;
     network.wait_for("more blocks", async |network| newest(network).await.is_ok_and(|height| height >= goal)).await?;

@@ -103,8 +103,14 @@ async fn send_all(rpcs: &[Rpc]) -> Result<(Cast, Vec<Ready>)> {
     ensure!(there.await.is_some(), "the deployments were not included");
     let recipients: Vec<Address> =
         (0..8).map(|index| Ok(keys::derived(&format!("recipient {index}"))?.address())).collect::<Result<_>>()?;
-    let mut cast =
-        Cast { wallets, recipients, authorities: Vec::new(), token, reverting, depositor: keys::derived("deployer")?.address() };
+    let mut cast = Cast {
+        wallets,
+        recipients,
+        authorities: Vec::new(),
+        token,
+        reverting,
+        depositor: keys::derived("deployer")?.address(),
+    };
     let mut ticks = tokio::time::interval(WAVE_PERIOD);
     while sent.len() < COUNT {
         ticks.tick().await;
@@ -145,7 +151,9 @@ fn mixed(cast: &mut Cast, number: usize) -> Result<Ready> {
 async fn collect(rpcs: &[Rpc], sent: &[Ready]) -> BTreeMap<B256, ReceiptView> {
     let mut receipts = BTreeMap::new();
     let complete = until(PATIENCE, LOOK, async || {
-        for (number, ready) in sent.iter().enumerate().filter(|(_, ready)| !receipts.contains_key(&ready.hash)).collect::<Vec<_>>() {
+        for (number, ready) in
+            sent.iter().enumerate().filter(|(_, ready)| !receipts.contains_key(&ready.hash)).collect::<Vec<_>>()
+        {
             let rpc = rpcs.get(number.wrapping_add(1) % rpcs.len())?;
             match rpc.receipt(ready.hash).await {
                 Ok(Some(receipt)) => receipts.insert(ready.hash, receipt),
@@ -164,8 +172,11 @@ fn judge_receipts(facts: &mut Facts, sent: &[Ready], receipts: &BTreeMap<B256, R
     facts.equal("transactions_included", receipts.len(), sent.len());
     facts.at_least("transactions_sent", sent.len(), COUNT);
     let found = |ready: &&Ready| receipts.get(&ready.hash).map(|receipt| (receipt.succeeded(), receipt.kind()));
-    let wrong: Vec<B256> =
-        sent.iter().filter(|ready| found(ready).is_some_and(|found| found != (ready.succeeds, ready.kind))).map(|ready| ready.hash).collect();
+    let wrong: Vec<B256> = sent
+        .iter()
+        .filter(|ready| found(ready).is_some_and(|found| found != (ready.succeeds, ready.kind)))
+        .map(|ready| ready.hash)
+        .collect();
     facts.holds("receipts_with_another_status_or_type", &wrong, wrong.is_empty());
     for kind in [0, 1, 2, 4] {
         let count = receipts.values().filter(|receipt| receipt.kind() == kind).count();
@@ -200,8 +211,11 @@ async fn judge_batches(network: &Network, facts: &mut Facts) -> Result<()> {
     let batches = enough.await.unwrap_or_default();
     facts.at_least("batches_on_l1", batches.len(), BATCHES);
     let set = &network.genesis.set;
-    let light: Vec<u64> =
-        batches.iter().filter(|batch| batch.weight(set) * 3 <= set.total().0 * 2).map(|batch| batch.header.index).collect();
+    let light: Vec<u64> = batches
+        .iter()
+        .filter(|batch| batch.weight(set) * 3 <= set.total().0 * 2)
+        .map(|batch| batch.header.index)
+        .collect();
     facts.holds("batches_with_two_thirds_or_less", &light, light.is_empty());
     facts.figure("least_weight_of_a_batch", batches.iter().map(|batch| batch.weight(set)).min());
     facts.figure("total_weight", set.total().0);
@@ -247,7 +261,12 @@ async fn judge_balances(
     Ok(())
 }
 
-async fn judge_contracts(rpcs: &[Rpc], facts: &mut Facts, cast: &Cast, receipts: &BTreeMap<B256, ReceiptView>) -> Result<()> {
+async fn judge_contracts(
+    rpcs: &[Rpc],
+    facts: &mut Facts,
+    cast: &Cast,
+    receipts: &BTreeMap<B256, ReceiptView>,
+) -> Result<()> {
     let rpc = rpcs.first().ok_or_else(|| eyre!("no sequencer"))?;
     let supply = rpc.eth_call(cast.token, DevnetMetis::totalSupplyCall {}.abi_encode().into()).await?;
     let supply = DevnetMetis::totalSupplyCall::abi_decode_returns(&supply)?;
