@@ -50,7 +50,7 @@ pub enum L1Event {
 /// What to watch.
 #[derive(Clone, Debug)]
 pub struct WatchConfig {
-    /// First block to report as final.
+    /// First block to report as final, at least 1. The block before it is taken for final: an origin L2 already has.
     pub start: u64,
     /// Hash of the block before it, if the node has seen it: L1 must still have it.
     pub parent: Option<B256>,
@@ -137,21 +137,16 @@ impl L1Watcher {
 
     /// Reports all blocks that are final already, and stands on the newest of them.
     async fn catch_up(&self) -> Result<Option<Window>, L1Error> {
-        let mut next = self.config.start;
-        let mut parent = self.config.parent;
+        let mut stand = self.before_start().await?;
         loop {
+            let next = stand.number.saturating_add(1);
             let finalized = self.client().header_at_tag(Tag::Finalized).await?.origin;
             if next > finalized.number {
-                // Nothing new is final: stand on the block before the first to report.
-                let number = next.saturating_sub(1);
-                let hash = self.client().header_by_number(number).await?.origin.hash;
-                check_final(number, parent, hash)?;
-                return Ok(Some(Window::new(number, hash)));
+                return Ok(Some(Window::new(stand.number, stand.hash)));
             }
             for block in self.reader.final_blocks(next, finalized.number).await? {
-                check_final(block.origin.number.saturating_sub(1), parent, block.parent)?;
-                parent = Some(block.origin.hash);
-                next = block.origin.number.saturating_add(1);
+                check_final(stand.number, Some(stand.hash), block.parent)?;
+                stand = L1Position { number: block.origin.number, hash: block.origin.hash };
                 for batch in &block.batches {
                     if self.events.send(L1Event::BatchIncluded(batch.clone())).await.is_err() {
                         return Ok(None);
@@ -162,6 +157,16 @@ impl L1Watcher {
                 }
             }
         }
+    }
+
+    /// The block before the first to report. It is known to be final, and the origin of blocks that L2 derives next: it
+    /// goes to the cache without an event.
+    async fn before_start(&self) -> Result<L1Position, L1Error> {
+        let number = self.config.start.saturating_sub(1);
+        let header = self.client().header_by_number(number).await?;
+        check_final(number, self.config.parent, header.origin.hash)?;
+        self.finals.insert(Arc::new(self.reader.block(&header).await?));
+        Ok(L1Position { number, hash: header.origin.hash })
     }
 
     /// Brings the window to `head`, through the blocks between, and reports the batches that came and went.
