@@ -15,7 +15,7 @@ use crate::{
     message::DecidedBlock,
     score::Offence,
     status::{BlocksRequest, Status},
-    task::{Answer, ReplyChannel, Task},
+    task::{Answer, Reply, ReplyChannel, Task},
 };
 
 impl Task {
@@ -108,7 +108,7 @@ impl Task {
         self.tell(NetworkEvent::BlocksRequested { peer: id, from, count, reply: BlocksReply(reply) });
     }
 
-    pub(crate) fn on_reply(&mut self, id: PeerId, channel: ReplyChannel, blocks: Option<Vec<DecidedBlock>>) {
+    pub(crate) fn on_reply(&mut self, (id, channel, blocks): Reply) {
         if let Some(peer) = self.peers.all.get_mut(&id) {
             peer.open_replies = peer.open_replies.saturating_sub(1);
         }

@@ -179,6 +179,8 @@ fn build(config: &NetworkConfig) -> Result<Swarm<Behaviour>, StartError> {
 }
 
 pub(crate) type ReplyChannel = request_response::ResponseChannel<Vec<DecidedBlock>>;
+/// Who asked, where the answer goes, and the answer unless the node refused.
+pub(crate) type Reply = (PeerId, ReplyChannel, Option<Vec<DecidedBlock>>);
 pub(crate) type Answer = oneshot::Sender<Result<Vec<DecidedBlock>, RequestError>>;
 
 pub(crate) struct Task {
@@ -206,7 +208,7 @@ pub(crate) struct Task {
     /// Messages nobody was there to hear.
     pub(crate) unsent: VecDeque<(Topic, Vec<u8>)>,
     pub(crate) requests: HashMap<request_response::OutboundRequestId, (u64, Answer)>,
-    pub(crate) replies: FuturesUnordered<BoxFuture<'static, (PeerId, ReplyChannel, Option<Vec<DecidedBlock>>)>>,
+    pub(crate) replies: FuturesUnordered<BoxFuture<'static, Reply>>,
 }
 
 /// Milliseconds between two looks at everything that depends on time.
@@ -227,7 +229,7 @@ impl Task {
                     Some(command) => self.on_command(command),
                 },
                 Some((token, verdict)) = self.verdicts.recv() => self.on_verdict(&token, verdict),
-                Some((peer, channel, blocks)) = self.replies.next() => self.on_reply(peer, channel, blocks),
+                Some(reply) = self.replies.next() => self.on_reply(reply),
                 _ = tick.tick() => self.on_tick(),
                 _ = flush.tick(), if !self.waiting.is_empty() => self.flush_transactions(),
             }

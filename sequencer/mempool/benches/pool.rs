@@ -16,7 +16,7 @@ const POOLED: u64 = 10_000;
 const BASE_FEE: u64 = 1_000;
 
 fn sender(id: u64) -> Address {
-    Address::from_slice(&keccak256(id.to_be_bytes())[12..])
+    Address::from_word(keccak256(id.to_be_bytes()))
 }
 
 fn transaction(id: u64, nonce: u64, tip: u64) -> RecoveredTx {
@@ -67,7 +67,6 @@ fn filled(limits: Limits) -> Pool {
 }
 
 fn benches(criterion: &mut Criterion) {
-    criterion.sample_size(20);
     let all = transactions();
     criterion.bench_function("fill with 10,000", |bencher| {
         bencher.iter_batched(
@@ -115,5 +114,9 @@ fn benches(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(pool, benches);
+criterion_group! {
+    name = pool;
+    config = Criterion::default().sample_size(20);
+    targets = benches
+}
 criterion_main!(pool);

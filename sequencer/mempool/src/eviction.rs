@@ -21,6 +21,17 @@ struct Entry {
     gapped_len: usize,
 }
 
+impl Entry {
+    fn new(sender: Address, queue: &SenderQueue, base_fee: u64) -> Self {
+        Self {
+            run: rank(sender, queue.run.iter(), base_fee),
+            gapped: rank(sender, queue.gapped.values(), base_fee),
+            run_len: queue.run.len(),
+            gapped_len: queue.gapped.len(),
+        }
+    }
+}
+
 /// Senders by what evicting from them would cost; also counts transactions.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct EvictionIndex {
@@ -60,12 +71,7 @@ impl EvictionIndex {
             self.waiting = self.waiting.saturating_sub(old.gapped_len);
         }
         let Some(queue) = queue else { return };
-        let entry = Entry {
-            run: rank(sender, queue.run.iter(), base_fee),
-            gapped: rank(sender, queue.gapped.values(), base_fee),
-            run_len: queue.run.len(),
-            gapped_len: queue.gapped.len(),
-        };
+        let entry = Entry::new(sender, queue, base_fee);
         self.runs.extend(entry.run);
         self.gapped.extend(entry.gapped);
         self.executable = self.executable.saturating_add(entry.run_len);
@@ -75,10 +81,13 @@ impl EvictionIndex {
 
     /// Ranks depend on the base fee: all of them are made again when it changes.
     pub(crate) fn rebuild(&mut self, senders: &HashMap<Address, SenderQueue>, base_fee: u64) {
-        *self = Self::default();
-        for (sender, queue) in senders {
-            self.update(*sender, Some(queue), base_fee);
-        }
+        let entries = senders.iter().map(|(sender, queue)| (*sender, Entry::new(*sender, queue, base_fee)));
+        self.entries = entries.collect();
+        // Collecting sorts once and builds the trees from the bottom, which is several times faster than inserting.
+        self.runs = self.entries.values().filter_map(|entry| entry.run).collect();
+        self.gapped = self.entries.values().filter_map(|entry| entry.gapped).collect();
+        self.executable = self.entries.values().map(|entry| entry.run_len).sum();
+        self.waiting = self.entries.values().map(|entry| entry.gapped_len).sum();
     }
 
     /// What the cheapest executable transaction is worth.

@@ -126,7 +126,7 @@ struct Advanced {
 }
 
 /// The transaction pool. Not synchronised: the owner puts it behind a lock; no call holds it for longer than tens of
-/// microseconds, except [`Pool::on_block`] with a changed base fee (about a millisecond for a full pool).
+/// microseconds, except [`Pool::on_block`] with a changed base fee (a few milliseconds for a full pool).
 #[derive(Debug)]
 pub struct Pool {
     limits: Limits,
