@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alloy_primitives::keccak256;
 use k256::ecdsa::SigningKey;
@@ -10,6 +10,7 @@ use malachite::app::config::{
     ConsensusConfig, DiscoveryConfig, NodeConfig, P2pConfig, PubSubProtocol, ValuePayload, ValueSyncConfig,
 };
 use malachite::app::consensus::Input;
+use malachite::app::engine::consensus::Msg as EngineMsg;
 use malachite::app::engine::wal::decode_entry;
 use malachite::app::net::Multiaddr;
 use malachite::app::types::Keypair;
@@ -48,6 +49,8 @@ const ROUND_GROWTH: u32 = 2;
 const MAX_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a graceful stop may take.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two looks at whether the log is closed.
+const STOP_POLL: Duration = Duration::from_millis(5);
 /// File names in the data folder.
 const RECORD_FILE: &str = "signer.record";
 const WAL_FILE: &str = "consensus.wal";
@@ -296,6 +299,7 @@ pub async fn start(config: Config, application: Arc<dyn Application>) -> Result<
         return Err(EngineError::Engine(format!("{} is not an address to listen on", config.listen)));
     }
     let lock = FolderLock::take(&config.data_folder)?;
+    let wal = config.data_folder.join(WAL_FILE);
     let record = open_record(&config, application.head().0)?;
     let (proposals, undecided) = ProposalLog::open(&config.data_folder.join(PROPOSALS_FILE))?;
     let signer = GuardedSigner::new(config.key.clone(), config.domain.clone(), record);
@@ -305,7 +309,7 @@ pub async fn start(config: Config, application: Arc<dyn Application>) -> Result<
     let parts = driver::Parts { application, signer, proposals, domain: config.domain, timing: config.timing };
     let driver = Driver::new(parts, consensus, channels.network, channels.net_requests, undecided);
     let (stop, stopping) = watch::channel(false);
-    let task = tokio::spawn(supervise(driver, channels.consensus, engine, stopping, lock));
+    let task = tokio::spawn(supervise(driver, channels.consensus, engine, stopping, lock, wal));
     Ok(Handle { stop, task })
 }
 
@@ -316,6 +320,7 @@ async fn supervise(
     mut engine: EngineHandle,
     mut stopping: watch::Receiver<bool>,
     lock: FolderLock,
+    wal: PathBuf,
 ) -> Stopped {
     let stopped = tokio::select! {
         result = driver.run(messages) => match result {
@@ -326,14 +331,22 @@ async fn supervise(
         // An error means that the handle was dropped, which asks for a stop as well.
         _ = stopping.wait_for(|stop| *stop) => Stopped::Requested,
     };
+    // The consensus actor first, between two of its messages: one that finds its log gone hangs for safety's sake.
     let children = engine.actor.get_cell().get_children();
-    if engine.actor.stop_and_wait(Some("stopping".into()), Some(STOP_TIMEOUT)).await.is_err() {
-        engine.actor.kill();
-    }
-    for child in children {
+    let (consensus, others): (Vec<_>, Vec<_>) =
+        children.into_iter().partition(|cell| cell.is_message_type_of::<EngineMsg<Horae>>() == Some(true));
+    for child in consensus.into_iter().chain(others) {
         if child.stop_and_wait(None, Some(STOP_TIMEOUT)).await.is_err() {
             child.kill();
         }
+    }
+    if engine.actor.stop_and_wait(None, Some(STOP_TIMEOUT)).await.is_err() {
+        engine.actor.kill();
+    }
+    // The log is written by a thread of its own that may be flushing still; it holds a lock on the file until then.
+    let deadline = Instant::now() + STOP_TIMEOUT;
+    while Log::open(&wal).is_err() && Instant::now() < deadline {
+        tokio::time::sleep(STOP_POLL).await;
     }
     drop(lock);
     stopped
