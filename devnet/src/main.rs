@@ -20,6 +20,7 @@ mod foundation;
 mod keys;
 mod load;
 mod manifest;
+mod metrics;
 mod network;
 mod plan;
 mod process;

@@ -136,10 +136,10 @@ impl Network {
             stopping.spawn(async move { (!process.stop().await).then_some(name) });
         }
         let mut killed: Vec<String> = stopping.join_all().await.into_iter().flatten().collect();
-        if let Some(l1) = self.l1.take() {
-            if !l1.stop().await {
-                killed.push("l1".to_owned());
-            }
+        if let Some(l1) = self.l1.take()
+            && !l1.stop().await
+        {
+            killed.push("l1".to_owned());
         }
         killed
     }

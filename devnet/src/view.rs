@@ -83,10 +83,10 @@ impl View {
         for row in &self.rows {
             let status = row.rpc.status().await.ok();
             lines.push(row_line(row, status.as_ref()));
-            if let Some(status) = status {
-                if best.as_ref().is_none_or(|(other, _)| other.latest.number() < status.latest.number()) {
-                    best = Some((status, row.rpc.clone()));
-                }
+            if let Some(status) = status
+                && best.as_ref().is_none_or(|(other, _)| other.latest.number() < status.latest.number())
+            {
+                best = Some((status, row.rpc.clone()));
             }
         }
         let summary = match best {

@@ -16,6 +16,7 @@ use crate::{
     faulty::confession_file,
     keys,
     load::Load,
+    metrics,
     network::Network,
     registry::{self, Accepted},
     wait::until,
@@ -24,7 +25,7 @@ use crate::{
 /// The faulty node's turn begins at least this many blocks after it is chosen: it must be restarted before.
 const LEAD_BLOCKS: u64 = 12;
 /// Time for one stage.
-const PATIENCE: Duration = Duration::from_secs(70);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Attempts to ask the registry about a header while batches go on.
 const ATTEMPTS: usize = 10;
 
@@ -38,8 +39,8 @@ pub(super) async fn play(network: &mut Network, facts: &mut Facts) -> Result<()>
     network.start_node(&name)?;
     let since = registry::l1_number(network).await?;
     facts.figure("faulty_node", (&name, signer));
-    let _load = Load::start(network.rpcs(Role::Sequencer)?)?;
-
+    let refused_before = refusals(network, &name).await?;
+    lead(network, &name, signer).await?;
     let confession = confession_file(&network.plan.node_folder(network.node(&name)?).join("horae.toml"));
     let altered = until(PATIENCE, LOOK, async || {
         let text = std::fs::read_to_string(&confession).ok()?;
@@ -51,6 +52,12 @@ pub(super) async fn play(network: &mut Network, facts: &mut Facts) -> Result<()>
     let height = height_before(&honest, altered_ms).await?;
     facts.figure("altered_height", height);
 
+    let refused = until(PATIENCE, LOOK, async || {
+        let after = refusals(network, &name).await.ok()?;
+        after.iter().zip(&refused_before).all(|(after, before)| after > before).then_some(after.len())
+    });
+    // A member that refuses a proposal gives no signature for it.
+    facts.equal("honest_members_that_refused_to_sign", refused.await, Some(refused_before.len()));
     refused_by_l1(network, facts, signer).await?;
 
     let posted = until(PATIENCE, LOOK, async || {
@@ -69,6 +76,29 @@ pub(super) async fn play(network: &mut Network, facts: &mut Facts) -> Result<()>
     let differing = differing_at(network, posted.header.lastHeight).await?;
     facts.holds("nodes_with_another_block_or_root", &differing, differing.is_empty());
     Ok(())
+}
+
+/// Brings the faulty node's turn about: transactions make heights pass fast until it leads, and without them its turn
+/// lasts long enough for batches to become due.
+async fn lead(network: &mut Network, name: &str, signer: Address) -> Result<()> {
+    let _load = Load::start(network.rpcs(Role::Sequencer)?)?;
+    let honest = network.plan.sequencers().find(|node| node.name != name).map(|node| node.name.clone());
+    let honest = network.rpc(&honest.ok_or_else(|| eyre!("no honest node"))?)?;
+    let leads = until(PATIENCE, LOOK, async || {
+        let turn = honest.status().await.ok()?.turn?;
+        let begun = turn.leads_now == Some(signer) && honest.height().await.ok()? >= turn.first();
+        begun.then_some(())
+    });
+    leads.await.ok_or_else(|| eyre!("{name} did not come to lead"))
+}
+
+/// Proposals refused so far by each sequencer but one.
+async fn refusals(network: &Network, but: &str) -> Result<Vec<f64>> {
+    let mut counts = Vec::new();
+    for node in network.plan.sequencers().filter(|node| node.name != but) {
+        counts.push(metrics::counter(node.metrics, "batch_proposals_refused_total").await?);
+    }
+    Ok(counts)
 }
 
 /// A sequencer whose turn comes soon, but not too soon to be restarted before.
@@ -124,8 +154,8 @@ async fn refused_by_l1(network: &Network, facts: &mut Facts, signer: Address) ->
 
 /// A header that follows the newest batch, over data that are not the chain's.
 async fn forge(network: &Network) -> Result<(BatchHeader, Bytes)> {
-    let parent = registry::accepted(network).await?.into_iter().last();
-    let parent = parent.ok_or_else(|| eyre!("no batch to follow"))?;
+    let parent = until(PATIENCE, LOOK, async || registry::accepted(network).await.ok()?.into_iter().last());
+    let parent = parent.await.ok_or_else(|| eyre!("no batch to follow"))?;
     let Accepted { header: before, hash, .. } = parent;
     let rpc = network.rpc("follower-0")?;
     let height = before.lastHeight.saturating_add(1);
