@@ -199,7 +199,7 @@ impl Plan {
                 cors_origins: vec!["*".to_owned()],
                 ..Default::default()
             },
-            batcher: config::BatcherConfig { da: self.shape.da },
+            batcher: config::BatcherConfig { da: self.shape.da, resubmit_after_ms: 5_000 },
             metrics: config::MetricsConfig { listen: Some(listen(node.metrics)?) },
             log: config::LogConfig::default(),
         })

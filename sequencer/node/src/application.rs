@@ -108,7 +108,8 @@ impl Application for Sequencing {
     async fn propose(&self, _height: Height, _round: Round, _deadline: Instant) -> Result<Built, AppError> {
         let (chain, best, signer) = (self.chain.clone(), self.transactions.best(), self.signer);
         let built = off_loop(move || chain.build(signer, now_ms(), best)).await;
-        let candidate = built.ok_or_else(|| halt("block builder stopped"))?.map_err(retry_or_halt)?;
+        let (candidate, invalid) = built.ok_or_else(|| halt("block builder stopped"))?.map_err(retry_or_halt)?;
+        self.transactions.drop_invalid(&invalid);
         Ok(Built { hash: candidate.executed.hash, block: candidate.encoded.clone() })
     }
 
@@ -125,9 +126,12 @@ impl Application for Sequencing {
             }
             Err(error) => return Err(Refusal::Invalid(error.to_string())),
         }
-        let leader = self.chain.candidate(candidate.hash).map(|known| protocol::block::leader(&known.executed.block.header));
+        let leader =
+            self.chain.candidate(candidate.hash).map(|known| protocol::block::leader(&known.executed.block.header));
         match candidate.leader {
-            Some(expected) if leader != Some(expected) => Err(Refusal::Invalid("the block names another leader".to_owned())),
+            Some(expected) if leader != Some(expected) => {
+                Err(Refusal::Invalid("the block names another leader".to_owned()))
+            }
             _ => Ok(()),
         }
     }

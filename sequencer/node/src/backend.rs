@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -19,7 +20,9 @@ use alloy_serde::JsonStorageKey;
 use execution::{AccountOverride, CallEnvironment, CallError as ExecCallError, Failure, Overrides, next_base_fee};
 use futures::{FutureExt, future::BoxFuture};
 use l1::{L1Position, L1View};
+use lru::LruCache;
 use mempool::Origin;
+use parking_lot::Mutex;
 use protocol::{
     BatchIndex, CommitCertificate, Epoch, Genesis, Height,
     state::{Account, StateError, StateReader},
@@ -67,7 +70,14 @@ pub struct NodeBackend {
     pub vitals: Arc<Vitals>,
     /// Stops calls whose time is up.
     pub watchdog: Watchdog,
+    /// Whether submitted transactions reach the sequencers.
+    pub forwards: bool,
+    /// Newest blocks asked for, with their senders.
+    pub blocks: Mutex<LruCache<u64, Arc<BlockRecord>>>,
 }
+
+/// Blocks with recovered senders kept in memory.
+const CACHED_BLOCKS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(127);
 
 fn store_error(error: StoreError) -> BackendError {
     match error {
@@ -81,6 +91,12 @@ fn state_error(error: StateError) -> BackendError {
 }
 
 impl NodeBackend {
+    /// An empty cache for [`Self::blocks`].
+    #[must_use]
+    pub fn block_cache() -> Mutex<LruCache<u64, Arc<BlockRecord>>> {
+        Mutex::new(LruCache::new(CACHED_BLOCKS))
+    }
+
     fn store(&self) -> &Store {
         self.chain.store()
     }
@@ -89,13 +105,13 @@ impl NodeBackend {
         self.store().state_at(at).map_err(store_error)
     }
 
-    /// The environment of a call: the block after `at` when that is the head, else the block itself.
-    fn environment(&self, request: &CallRequest) -> Result<CallEnvironment, CallError> {
+    /// The environment of a request: the block itself for calls, the block after the head for what is to be sent (`next`).
+    fn environment(&self, request: &CallRequest, next: bool) -> Result<CallEnvironment, CallError> {
         let state = Arc::new(self.state(request.at)?);
         let header = self.store().header(request.at).map_err(store_error)?;
         let header = header.ok_or_else(|| BackendError::Internal(format!("no header at {}", request.at)))?;
         let rules = self.chain.rules();
-        let mut environment = if request.at == self.store().heads().latest.height {
+        let mut environment = if next && request.at == self.store().heads().latest.height {
             CallEnvironment::next(rules, &header, now_ms(), state)
         } else {
             CallEnvironment::at(rules, &header, state)
@@ -138,7 +154,12 @@ fn overrides(changes: &StateOverride) -> Overrides {
             nonce: change.nonce,
             code: change.code.clone(),
             state: change.state.as_ref().map(|state| state.iter().map(|(slot, value)| (*slot, *value)).collect()),
-            state_diff: change.state_diff.iter().flatten().map(|(slot, value)| (*slot, *value)).collect::<BTreeMap<_, _>>(),
+            state_diff: change
+                .state_diff
+                .iter()
+                .flatten()
+                .map(|(slot, value)| (*slot, *value))
+                .collect::<BTreeMap<_, _>>(),
         };
         (*address, change)
     };
@@ -226,11 +247,18 @@ impl Backend for NodeBackend {
     }
 
     fn block(&self, number: u64) -> Result<Option<Arc<BlockRecord>>, BackendError> {
+        if let Some(block) = self.blocks.lock().get(&number) {
+            return Ok(Some(block.clone()));
+        }
         let Some(block) = self.store().block(number).map_err(store_error)? else { return Ok(None) };
         let senders = block.body.transactions.iter().map(SignerRecoverable::recover_signer);
         let senders = senders.collect::<Result<Vec<_>, _>>();
-        let senders = senders.map_err(|_| BackendError::Internal(format!("block {number} has an unsigned transaction")))?;
-        Ok(Some(Arc::new(views::block_record(&block, block.seal(), &senders))))
+        let senders =
+            senders.map_err(|_| BackendError::Internal(format!("block {number} has an unsigned transaction")))?;
+        // A decided block never changes, so it may stay under its number for ever.
+        let record = Arc::new(views::block_record(&block, block.seal(), &senders));
+        self.blocks.lock().put(number, record.clone());
+        Ok(Some(record))
     }
 
     fn block_number(&self, hash: B256) -> Result<Option<u64>, BackendError> {
@@ -284,19 +312,19 @@ impl Backend for NodeBackend {
     }
 
     fn call(&self, request: CallRequest) -> Result<Bytes, CallError> {
-        let environment = self.environment(&request)?;
+        let environment = self.environment(&request, false)?;
         let outcome = execution::call(&environment, &exec_request(&request.transaction)).map_err(call_error)?;
         outcome.result.map_err(failed)
     }
 
     fn estimate_gas(&self, request: CallRequest) -> Result<u64, CallError> {
-        let environment = self.environment(&request)?;
+        let environment = self.environment(&request, true)?;
         let estimate = execution::estimate_gas(&environment, &exec_request(&request.transaction));
         Ok(estimate.map_err(call_error)?.gas)
     }
 
     fn create_access_list(&self, request: CallRequest) -> Result<AccessListResult, CallError> {
-        let environment = self.environment(&request)?;
+        let environment = self.environment(&request, true)?;
         let made = execution::create_access_list(&environment, &exec_request(&request.transaction));
         let (access_list, outcome) = made.map_err(call_error)?;
         let error = outcome.result.err().map(|failure| failure.to_string());
@@ -308,6 +336,10 @@ impl Backend for NodeBackend {
     }
 
     fn submit(&self, raw: Bytes) -> BoxFuture<'_, Result<B256, SubmitError>> {
+        if !self.forwards {
+            let why = "this node rebuilds the chain from L1 and cannot reach the sequencers: submit to another node";
+            return futures::future::ready(Err(SubmitError::Refused(why.to_owned()))).boxed();
+        }
         self.transactions.submit(raw, Origin::Local).boxed()
     }
 

@@ -116,7 +116,9 @@ impl HeadsKeeper {
     pub fn final_batch(&self) -> Result<ParentBatch, StoreError> {
         let finalized = self.store.heads().finalized.height;
         let batch = self.store.batch_of_height(finalized)?;
-        Ok(batch.filter(|batch| batch.header.lastHeight <= finalized).map_or_else(ParentBatch::default, |batch| ParentBatch::from(&batch.header)))
+        Ok(batch
+            .filter(|batch| batch.header.lastHeight <= finalized)
+            .map_or_else(ParentBatch::default, |batch| ParentBatch::from(&batch.header)))
     }
 
     /// L1 block that holds the newest final batch.
@@ -135,7 +137,11 @@ impl HeadsKeeper {
             transaction: batch.transaction,
             blobs: batch.blobs,
         };
-        self.store.put_batch(&BatchRecord { header: batch.header.clone(), inclusion: Some(inclusion), certificate: None })
+        self.store.put_batch(&BatchRecord {
+            header: batch.header.clone(),
+            inclusion: Some(inclusion),
+            certificate: None,
+        })
     }
 
     fn drop_batch(&self, batch: &SubmittedBatch) -> Result<(), StoreError> {

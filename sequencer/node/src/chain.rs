@@ -6,15 +6,15 @@ use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bytes, Sealed};
 use derivation::{DerivationTip, DeriveError, DerivedBlock, FinalL1};
 use execution::{
-    BlockBuilder, ChainConfig, DecodedBlock, ExecutedBlock, ExecutionError, InvalidBlock, OpenError, PushError, VerifyError,
-    decode_block, recover, verify_block,
+    BlockBuilder, ChainConfig, DecodedBlock, ExecutedBlock, ExecutionError, InvalidBlock, InvalidTransaction,
+    OpenError, PushError, VerifyError, decode_block, recover, verify_block,
 };
 use l1::FinalBlocks;
 use mempool::Best;
 use parking_lot::Mutex;
 use protocol::{
     Block, BlockAttributes, CommitCertificate, Domain, Genesis, Height, L1Origin,
-    block::{HeaderExtra, leader, timestamp_ms},
+    block::{HeaderExtra, timestamp_ms},
     limits::MAX_CLOCK_DRIFT_MS,
 };
 use store::{CommittedBlock, Store, StoreError};
@@ -192,23 +192,41 @@ impl Chain {
         (first..=newest).any(|number| self.finals.get(number).is_some_and(|block| !block.deposits.is_empty()))
     }
 
-    /// Builds the next block from the pool.
+    /// Builds the next block from the pool; also returns the transactions that can never be executed as they are.
     ///
     /// # Errors
     /// Only failures of our own disk or state.
-    pub fn build(&self, leader: Address, now_ms: u64, mut best: Best) -> Result<Arc<Candidate>, ChainError> {
+    pub fn build(
+        &self,
+        leader: Address,
+        now_ms: u64,
+        mut best: Best,
+    ) -> Result<(Arc<Candidate>, Vec<B256>), ChainError> {
         let head = self.head();
         let mut builder = self.open_block(&head, leader, now_ms)?;
+        let mut invalid = Vec::new();
         while let Some(pooled) = best.next_pooled() {
             match builder.push(&pooled.tx) {
                 Ok(_) => {}
                 // What does not fit keeps its place in the pool, and so does everything after it of that sender.
-                Err(PushError::Full(_) | PushError::Invalid(_) | PushError::Deposit) => best.skip_sender(),
+                Err(PushError::Full(_)) => best.skip_sender(),
+                Err(PushError::Invalid(reason)) => {
+                    // The pool's view may be a block older than the head: such a nonce is not the transaction's fault.
+                    if !matches!(
+                        reason,
+                        InvalidTransaction::NonceTooHigh { .. } | InvalidTransaction::NonceTooLow { .. }
+                    ) {
+                        tracing::debug!(hash = %pooled.tx.hash, %reason, "pooled transaction cannot be executed");
+                        invalid.push(pooled.tx.hash);
+                    }
+                    best.skip_sender();
+                }
+                Err(PushError::Deposit) => best.skip_sender(),
                 Err(PushError::Fatal(error)) => return Err(error.into()),
             }
         }
         let executed = builder.finish(&self.store)?;
-        Ok(self.keep(executed))
+        Ok((self.keep(executed), invalid))
     }
 
     /// Opens the next block with the newest origin whose deposits fit.
@@ -220,7 +238,9 @@ impl Chain {
             let state = Arc::new(self.store.latest_state());
             match BlockBuilder::new(&self.rules, &head.header, &attributes, state) {
                 Ok(builder) => return Ok(builder),
-                Err(OpenError::TooManyDeposits { .. }) if newest > head.origin.number => newest = newest.saturating_sub(1),
+                Err(OpenError::TooManyDeposits { .. }) if newest > head.origin.number => {
+                    newest = newest.saturating_sub(1)
+                }
                 Err(OpenError::Fatal(error)) => return Err(error.into()),
                 Err(error) => return Err(InvalidBlock::Open(error.to_string()).into()),
             }
@@ -228,10 +248,22 @@ impl Chain {
     }
 
     /// Attributes of the block after `head` with the given origin, from this node's own view of L1.
-    fn attributes(&self, head: &Head, origin: u64, timestamp_ms: u64, leader: Address) -> Result<BlockAttributes, ChainError> {
+    fn attributes(
+        &self,
+        head: &Head,
+        origin: u64,
+        timestamp_ms: u64,
+        leader: Address,
+    ) -> Result<BlockAttributes, ChainError> {
         if origin == head.origin.number {
             let sequence_number = head.sequence_number.saturating_add(1);
-            return Ok(BlockAttributes { timestamp_ms, leader, origin: head.origin, sequence_number, deposits: Vec::new() });
+            return Ok(BlockAttributes {
+                timestamp_ms,
+                leader,
+                origin: head.origin,
+                sequence_number,
+                deposits: Vec::new(),
+            });
         }
         let mut deposits = Vec::new();
         for number in head.origin.number.saturating_add(1)..=origin {
@@ -296,16 +328,23 @@ impl Chain {
             return Err(ChainError::NotNext(derived.height));
         }
         let state = Arc::new(self.store.latest_state());
-        let mut builder = BlockBuilder::new(&self.rules, &head.header, &derived.attributes, state).map_err(|error| match error {
-            OpenError::Fatal(error) => ChainError::Execution(error),
-            other => InvalidBlock::Open(other.to_string()).into(),
-        })?;
+        let mut builder =
+            BlockBuilder::new(&self.rules, &head.header, &derived.attributes, state).map_err(|error| match error {
+                OpenError::Fatal(error) => ChainError::Execution(error),
+                other => InvalidBlock::Open(other.to_string()).into(),
+            })?;
         for (index, bytes) in derived.transactions.iter().enumerate() {
-            let tx = recover(bytes, self.rules.chain_id).map_err(|reason| InvalidBlock::Transaction { index, reason })?;
+            let tx =
+                recover(bytes, self.rules.chain_id).map_err(|reason| InvalidBlock::Transaction { index, reason })?;
             match builder.push(&tx) {
                 Ok(_) => {}
                 Err(PushError::Fatal(error)) => return Err(error.into()),
-                Err(_) => return Err(ChainError::Rule { height: derived.height, reason: "a transaction cannot be executed" }),
+                Err(_) => {
+                    return Err(ChainError::Rule {
+                        height: derived.height,
+                        reason: "a transaction cannot be executed",
+                    });
+                }
             }
         }
         let executed = builder.finish(&self.store)?;
@@ -331,7 +370,11 @@ impl Chain {
     ///
     /// # Errors
     /// See [`ChainError`].
-    pub fn commit(&self, hash: B256, certificate: Option<CommitCertificate>) -> Result<Option<Arc<Candidate>>, ChainError> {
+    pub fn commit(
+        &self,
+        hash: B256,
+        certificate: Option<CommitCertificate>,
+    ) -> Result<Option<Arc<Candidate>>, ChainError> {
         let _one_at_a_time = self.committing.lock();
         if self.head.borrow().header.hash() == hash {
             return Ok(None);
@@ -399,10 +442,4 @@ fn head_of(genesis: &Genesis, block: &Block, hash: B256) -> Result<Head, ChainEr
     }
     let attributes = attributes_of(block).ok_or(EpochError::NoAttributes(Height(header.number)))?;
     Ok(Head { header, origin: attributes.origin, sequence_number: attributes.sequence_number })
-}
-
-/// Who built the head; the zero address at genesis.
-#[must_use]
-pub fn head_leader(head: &Head) -> Address {
-    leader(&head.header)
 }

@@ -70,7 +70,8 @@ impl Committer {
         self.publish(&candidate);
         let header = &candidate.executed.block.header;
         metrics::gauge!("horae_latest_height").set(header.number as f64);
-        metrics::counter!("horae_transactions_total").increment(candidate.executed.block.body.transactions.len() as u64);
+        metrics::counter!("horae_transactions_total")
+            .increment(candidate.executed.block.body.transactions.len() as u64);
         tracing::info!(
             height = header.number, round, %hash, leader = %protocol::block::leader(header),
             transactions = candidate.executed.block.body.transactions.len(), gas = header.gas_used, "block committed"

@@ -123,11 +123,19 @@ pub struct RpcConfig {
 }
 
 /// The batcher.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatcherConfig {
     /// Where batches put their data.
     pub da: Da,
+    /// Milliseconds without inclusion after which a posting's fees rise; three L1 blocks.
+    pub resubmit_after_ms: u64,
+}
+
+impl Default for BatcherConfig {
+    fn default() -> Self {
+        Self { da: Da::default(), resubmit_after_ms: 36_000 }
+    }
 }
 
 /// Data availability of batches.

@@ -1,10 +1,6 @@
 //! Which set votes in which epoch, and who leads (specification, section 2).
 
-use std::{
-    collections::BTreeMap,
-    num::NonZeroUsize,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
 
 use alloy_primitives::B256;
 use execution::L1Attributes;

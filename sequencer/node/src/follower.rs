@@ -1,6 +1,6 @@
 //! Following without voting: decided blocks from peers, each executed and its certificate checked; or the chain from L1.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use alloy_rlp::Decodable;
 use batcher::DerivedBatch;
@@ -8,33 +8,32 @@ use network::{DecidedBlock, NetworkHandle, Verdict, limits::MAX_BLOCKS_PER_REQUE
 use protocol::{CommitCertificate, Height};
 
 use crate::{
-    backend::Vitals,
     chain::{Chain, ChainError},
     committer::Committer,
 };
-
-/// Blocks behind the best peer from which on the node counts as catching up.
-const SYNCING_FROM: u64 = 4;
 
 /// Catches up with peers.
 pub struct Sync {
     chain: Arc<Chain>,
     committer: Arc<Committer>,
-    vitals: Arc<Vitals>,
 }
 
 impl Sync {
     /// A follower of decided blocks.
     #[must_use]
-    pub const fn new(chain: Arc<Chain>, committer: Arc<Committer>, vitals: Arc<Vitals>) -> Self {
-        Self { chain, committer, vitals }
+    pub const fn new(chain: Arc<Chain>, committer: Arc<Committer>) -> Self {
+        Self { chain, committer }
     }
 
     /// Takes an announced block. A peer that sends a wrong one is rejected; our own failures end the node.
     ///
     /// # Errors
     /// Failures of our own disk or state.
-    pub async fn on_announced(&mut self, decided: &DecidedBlock, network: &NetworkHandle) -> Result<Verdict, ChainError> {
+    pub async fn on_announced(
+        &mut self,
+        decided: &DecidedBlock,
+        network: &NetworkHandle,
+    ) -> Result<Verdict, ChainError> {
         let Ok(certificate) = CommitCertificate::decode(&mut decided.certificate.as_ref()) else {
             return Ok(Verdict::Reject);
         };
@@ -43,7 +42,6 @@ impl Sync {
             return Ok(Verdict::Ignore);
         }
         if certificate.height.0 > next {
-            self.vitals.highest.fetch_max(certificate.height.0, Ordering::Relaxed);
             self.catch_up(network).await?;
             return Ok(Verdict::Ignore);
         }
@@ -67,12 +65,9 @@ impl Sync {
             let next = self.next();
             let peers = network.peers();
             let best = peers.iter().filter_map(|info| info.heads.map(|heads| (heads.height.0, info.peer))).max();
-            let Some((height, peer)) = best.filter(|(height, _)| *height >= next) else {
-                self.vitals.syncing.store(false, Ordering::Relaxed);
+            let Some((_, peer)) = best.filter(|(height, _)| *height >= next) else {
                 return Ok(());
             };
-            let behind = height.saturating_sub(next);
-            self.vitals.syncing.store(behind >= SYNCING_FROM, Ordering::Relaxed);
             let blocks = match network.request_blocks(peer, Height(next), MAX_BLOCKS_PER_REQUEST).await {
                 Ok(blocks) if !blocks.is_empty() => blocks,
                 Ok(_) => return Ok(()),
@@ -128,7 +123,10 @@ pub fn apply_derived(chain: &Chain, committer: &Committer, batch: &DerivedBatch)
         }
         let candidate = chain.apply_derived(block)?;
         if block.height.0 == batch.header.lastHeight && candidate.executed.hash != batch.header.lastBlockHash {
-            return Err(ChainError::Rule { height: block.height, reason: "it differs from the certified batch header" });
+            return Err(ChainError::Rule {
+                height: block.height,
+                reason: "it differs from the certified batch header",
+            });
         }
         committer.commit(candidate.executed.hash, None)?;
     }

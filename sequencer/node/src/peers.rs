@@ -15,16 +15,13 @@ use rpc::SubmitError;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
-    backend::Vitals,
-    batches,
-    chain::Chain,
-    committer::Announcement,
-    follower::Sync,
-    transactions::Transactions,
+    backend::Vitals, batches, chain::Chain, committer::Announcement, follower::Sync, transactions::Transactions,
 };
 
 /// Gossiped messages whose transactions are being recovered at the same time.
 const MAX_JUDGING: usize = 64;
+/// Blocks behind the best peer from which on the node counts as catching up.
+const SYNCING_FROM: u64 = 4;
 /// Blocks read for one answer to a peer.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
@@ -72,7 +69,7 @@ impl Peers {
                     self.tell();
                 }
                 _ = tick.tick() => {
-                    self.vitals.peers.store(self.network.peer_count(), Ordering::Relaxed);
+                    self.look_around();
                     if let Some(sync) = &mut self.sync {
                         sync.catch_up(&self.network).await?;
                     }
@@ -81,11 +78,24 @@ impl Peers {
         }
     }
 
+    /// What peers say about how far the network is.
+    fn look_around(&self) {
+        let peers = self.network.peers();
+        self.vitals.peers.store(peers.len(), Ordering::Relaxed);
+        let highest = peers.iter().filter_map(|peer| peer.heads).map(|heads| heads.height.0).max().unwrap_or(0);
+        self.vitals.highest.store(highest, Ordering::Relaxed);
+        let behind = highest.saturating_sub(self.chain.head().header.number);
+        self.vitals.syncing.store(behind >= SYNCING_FROM, Ordering::Relaxed);
+    }
+
     /// Tells peers our heads, and the network who the members are.
     fn tell(&self) {
         let heads = self.chain.store().heads();
-        let status =
-            HeadStatus { height: Height(heads.latest.height), hash: heads.latest.hash, safe: Height(heads.safe.height) };
+        let status = HeadStatus {
+            height: Height(heads.latest.height),
+            hash: heads.latest.hash,
+            safe: Height(heads.safe.height),
+        };
         self.network.set_status(status);
         let epoch = self.chain.genesis().params.epoch_of(Height(heads.latest.height).next());
         let next = protocol::Epoch(epoch.0.saturating_add(1));
@@ -114,8 +124,8 @@ impl Peers {
             }
             NetworkEvent::Block { token, block } => self.on_block(token, &block).await?,
             NetworkEvent::BlocksRequested { from, count, reply, .. } => self.answer(from, count, reply),
-            NetworkEvent::PeerStatus { heads, .. } => {
-                self.vitals.highest.fetch_max(heads.height.0, Ordering::Relaxed);
+            NetworkEvent::PeerStatus { .. } => {
+                self.look_around();
                 if let Some(sync) = &mut self.sync {
                     sync.catch_up(&self.network).await?;
                 }
@@ -175,7 +185,9 @@ impl Peers {
 
     /// A sequencer forwards what it decided itself, and nothing else.
     fn judge_known(&self, decided: &DecidedBlock) -> Verdict {
-        let Ok(certificate) = CommitCertificate::decode(&mut decided.certificate.as_ref()) else { return Verdict::Reject };
+        let Ok(certificate) = CommitCertificate::decode(&mut decided.certificate.as_ref()) else {
+            return Verdict::Reject;
+        };
         match self.chain.store().block_hash(certificate.height.0) {
             Ok(Some(hash)) if hash == certificate.block_hash => Verdict::Accept,
             _ => Verdict::Ignore,

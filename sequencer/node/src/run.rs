@@ -3,12 +3,18 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use alloy_primitives::{Address, B256, Bytes};
-use batcher::{AlterProposal, BatchPipeline, Batcher, BatcherPorts, BatcherStatus, L1Follower, RegistryPoster, ports::Incoming, ports::L1BatchEvent};
+use batcher::{
+    AlterProposal, BatchPipeline, Batcher, BatcherPorts, BatcherStatus, L1Follower, RegistryPoster, ports::Incoming,
+    ports::L1BatchEvent,
+};
 use consensus::Stopped;
 use execution::genesis_block;
 use eyre::{WrapErr, eyre};
 use k256::ecdsa::SigningKey;
-use l1::{BeaconBlobs, ClientConfig, FinalBlocks, L1Client, L1Event, L1Reader, L1View, L1Watcher, SenderConfig, SlotClock, Tag, TransactionSender, WatchConfig};
+use l1::{
+    BeaconBlobs, ClientConfig, FinalBlocks, L1Client, L1Event, L1Reader, L1View, L1Watcher, SenderConfig, SlotClock,
+    Tag, TransactionSender, WatchConfig,
+};
 use network::{HeadStatus, Network, NetworkHandle, PeerBinding};
 use protocol::{Genesis, Height, signing::address_of};
 use rpc::{NodeIdentity, RpcServer};
@@ -119,11 +125,15 @@ async fn start(config: Config) -> eyre::Result<(Parts, Flows, RpcServer)> {
     let keeper = HeadsKeeper::new(store.clone());
 
     let start = first_l1_block(&chain, &keeper)?;
-    let past = reader.snapshots(genesis.origin.number.saturating_add(1), start.saturating_sub(1)).await?;
-    epochs.on_final(past, start.saturating_sub(1));
+    // The head's own origin was final when it was decided; sets up to it must be known before anything is asked of them.
+    let known = chain.head().origin.number;
+    let past = reader.snapshots(genesis.origin.number.saturating_add(1), known).await?;
+    epochs.on_final(past, known);
     let poll_interval = Duration::from_millis(config.l1.poll_interval_ms);
+    // Where reading goes on right after the head's origin, L1 must still have that origin.
+    let parent = (start == known.saturating_add(1)).then(|| chain.head().origin.hash);
     let (watcher, l1_view, l1_events) =
-        L1Watcher::new(reader.clone(), WatchConfig { start, parent: None, poll_interval }, finals.clone());
+        L1Watcher::new(reader.clone(), WatchConfig { start, parent, poll_interval }, finals.clone());
     let mut tasks = JoinSet::new();
     tasks.spawn(async move { watcher.run().await.map_err(Into::into) });
     let (batch_sender, batch_events) = mpsc::channel(QUEUE);
@@ -145,14 +155,18 @@ async fn start(config: Config) -> eyre::Result<(Parts, Flows, RpcServer)> {
         identity: identity(signer),
         vitals: vitals.clone(),
         watchdog: Watchdog::start()?,
+        forwards: config.role != Role::L1Follower,
+        blocks: NodeBackend::block_cache(),
     };
     let server = RpcServer::start(&rpc_config(&config), Arc::new(backend)).await?;
-    let parts = Parts { config, genesis, genesis_hash, chain, transactions, committer, vitals, reader, finals, l1_view, tasks };
+    let parts =
+        Parts { config, genesis, genesis_hash, chain, transactions, committer, vitals, reader, finals, l1_view, tasks };
     Ok((parts, Flows { outgoing, announcements, batch_events, derived_events }, server))
 }
 
 fn identity(signer: Option<Address>) -> NodeIdentity {
-    let client_version = format!("horae/v{}/{}-{}", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
+    let client_version =
+        format!("horae/v{}/{}-{}", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
     NodeIdentity { client_version, min_priority_fee: MIN_TIP, signer }
 }
 
@@ -229,17 +243,26 @@ async fn watch_l1(
     }
 }
 
-async fn start_network(parts: &Parts, key: Option<&SigningKey>) -> eyre::Result<(NetworkHandle, mpsc::Receiver<network::NetworkEvent>)> {
+async fn start_network(
+    parts: &Parts,
+    key: Option<&SigningKey>,
+) -> eyre::Result<(NetworkHandle, mpsc::Receiver<network::NetworkEvent>)> {
     let secret = keys::secret_file(&parts.config.data_dir.join("network.key"))?;
     let keypair = network::keypair(secret)?;
     let domain = parts.genesis.domain();
     let expires = (now_ms() / 1_000).saturating_add(BINDING_SECONDS);
-    let binding = key
-        .map(|key| PeerBinding::sign(&domain, key, &keypair.public().to_peer_id(), expires))
-        .transpose()?;
+    let binding =
+        key.map(|key| PeerBinding::sign(&domain, key, &keypair.public().to_peer_id(), expires)).transpose()?;
     let heads = parts.chain.store().heads();
     let listen = parts.config.network.listen.parse().wrap_err("network.listen")?;
-    let bootnodes = parts.config.network.peers.iter().map(|peer| peer.parse()).collect::<Result<_, _>>().wrap_err("network.peers")?;
+    let bootnodes = parts
+        .config
+        .network
+        .peers
+        .iter()
+        .map(|peer| peer.parse())
+        .collect::<Result<_, _>>()
+        .wrap_err("network.peers")?;
     let config = network::NetworkConfig {
         listen,
         bootnodes,
@@ -247,7 +270,11 @@ async fn start_network(parts: &Parts, key: Option<&SigningKey>) -> eyre::Result<
         binding,
         chain: parts.genesis_hash,
         domain,
-        heads: HeadStatus { height: Height(heads.latest.height), hash: heads.latest.hash, safe: Height(heads.safe.height) },
+        heads: HeadStatus {
+            height: Height(heads.latest.height),
+            hash: heads.latest.hash,
+            safe: Height(heads.safe.height),
+        },
         members: parts.genesis.set.members().iter().map(|member| member.signer).collect(),
         limits: network::PeerLimits::default(),
     };
@@ -283,7 +310,14 @@ async fn start_consensus(parts: &mut Parts, key: SigningKey, signer: Address) ->
         signer,
         fatal,
     };
-    let peers = parts.config.consensus.peers.iter().map(|peer| peer.parse()).collect::<Result<_, _>>().wrap_err("consensus.peers")?;
+    let peers = parts
+        .config
+        .consensus
+        .peers
+        .iter()
+        .map(|peer| peer.parse())
+        .collect::<Result<_, _>>()
+        .wrap_err("consensus.peers")?;
     let config = consensus::Config {
         data_folder: parts.config.data_dir.join("consensus"),
         listen: parts.config.consensus.listen.parse().wrap_err("consensus.listen")?,
@@ -328,7 +362,12 @@ fn start_batcher(
         params,
     };
     let payer = alloy::signers::local::PrivateKeySigner::from_signing_key(key.clone());
-    let sender = TransactionSender::spawn(parts.reader.client().clone(), payer, SenderConfig::default());
+    let resubmit_after = Duration::from_millis(parts.config.batcher.resubmit_after_ms);
+    let sender = TransactionSender::spawn(
+        parts.reader.client().clone(),
+        payer,
+        SenderConfig { resubmit_after, ..SenderConfig::default() },
+    );
     let (head_height, head) = watch::channel(Height(parts.chain.head().header.number));
     let mut chain_head = parts.chain.watch_head();
     parts.tasks.spawn(async move {
@@ -354,7 +393,7 @@ fn start_batcher(
 
 async fn follow(parts: &mut Parts, flows: Flows) -> eyre::Result<()> {
     let (network, events) = start_network(parts, None).await?;
-    let sync = Sync::new(parts.chain.clone(), parts.committer.clone(), parts.vitals.clone());
+    let sync = Sync::new(parts.chain.clone(), parts.committer.clone());
     let peers = Peers {
         network,
         chain: parts.chain.clone(),

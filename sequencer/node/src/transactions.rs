@@ -7,14 +7,16 @@ use std::{
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY};
 use execution::{L1Attributes, RecoverError, l1_data_fee, next_base_fee, recover};
-use mempool::{AccountUpdate, AccountView, Best, Limits, Origin, Pool, PoolEnv, PoolError, PoolEvent, Pooled, SenderCode};
+use mempool::{
+    AccountUpdate, AccountView, Best, Limits, Origin, Pool, PoolEnv, PoolError, PoolEvent, Pooled, Removal, SenderCode,
+};
 use parking_lot::Mutex;
 use protocol::{
     RecoveredTx,
     state::{StateError, StateReader},
 };
 use rpc::{ChainEvent, SubmitError};
-use tokio::sync::{Notify, Semaphore, broadcast, mpsc};
+use tokio::sync::{Notify, Semaphore, broadcast, futures::Notified, mpsc};
 
 use crate::chain::{Candidate, Chain};
 
@@ -143,9 +145,22 @@ impl Transactions {
         self.best().next_pooled().is_some()
     }
 
-    /// Resolves at the next arrival of an executable transaction.
-    pub async fn arrival(&self) {
-        self.arrivals.notified().await;
+    /// Resolves at the next arrival of an executable transaction; arrivals count from this call on, not from the first
+    /// poll.
+    pub fn arrival(&self) -> Notified<'_> {
+        self.arrivals.notified()
+    }
+
+    /// Drops transactions that the builder found to be invalid in the state they meet.
+    pub fn drop_invalid(&self, hashes: &[B256]) {
+        let mut events = Vec::new();
+        {
+            let mut pool = self.pool.lock();
+            for hash in hashes {
+                events.extend(pool.remove(*hash, Removal::Invalid));
+            }
+        }
+        self.announce(events);
     }
 
     /// Sender of a pooled transaction: saves its recovery when it comes back in a block.
@@ -168,9 +183,7 @@ pub fn shared(pooled: Vec<Pooled>) -> Vec<Arc<RecoveredTx>> {
 
 fn recover_error(error: RecoverError) -> SubmitError {
     match error {
-        RecoverError::TooLarge(size) => {
-            SubmitError::Oversized { size, limit: protocol::limits::MAX_TRANSACTION_BYTES }
-        }
+        RecoverError::TooLarge(size) => SubmitError::Oversized { size, limit: protocol::limits::MAX_TRANSACTION_BYTES },
         RecoverError::WrongChain { got, expected } => SubmitError::WrongChain { have: got, want: expected },
         RecoverError::BadSignature => SubmitError::InvalidSender,
         RecoverError::UnsupportedType(_) => SubmitError::Malformed("transaction type not supported".to_owned()),

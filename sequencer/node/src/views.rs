@@ -38,6 +38,9 @@ pub fn receipt_records(block: &Block, receipts: &[OpReceiptEnvelope]) -> Vec<Rec
     };
     let pairs = block.body.transactions.iter().zip(receipts);
     pairs
-        .map(|(tx, receipt)| ReceiptRecord { receipt: OpReceipt::from(receipt.clone()), l1: fee(tx).unwrap_or_default() })
+        .map(|(tx, receipt)| ReceiptRecord {
+            receipt: OpReceipt::from(receipt.clone()),
+            l1: fee(tx).unwrap_or_default(),
+        })
         .collect()
 }

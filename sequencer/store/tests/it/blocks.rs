@@ -139,7 +139,9 @@ fn batches_evidence_cursor_and_records_are_kept() {
         inclusion: included.then_some(BatchInclusion {
             l1_number: 11,
             l1_hash: B256::repeat_byte(12),
-            transaction: B256::repeat_byte(13), blobs: true }),
+            transaction: B256::repeat_byte(13),
+            blobs: true,
+        }),
         certificate: included.then(|| BatchCertificate {
             members: vec![B256::repeat_byte(14); 3],
             bitmap: U256::from(5),
