@@ -1,6 +1,6 @@
 //! State root after 1,000 of a million accounts changed, against rebuilding with `HashBuilder` in the same run, and
 //! the latency of committing a block. `HORAE_BENCH_ACCOUNTS` sets another size.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 use std::{collections::BTreeMap, hint::black_box, time::Instant};
 
