@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Invariant: nothing listens outside 127.0.0.1, and every process ends with the one that started it, however that ends.
-//! Deliberately absent: any knowledge of the protocol's rules. Facts are read from RPC and L1 as any user would.
+//! Deliberately absent: any knowledge of the protocol's rules. Facts are read from RPC, metrics and L1 as any operator would.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
