@@ -154,7 +154,7 @@ pub struct Genesis {
 pub enum GenesisError {
     /// Not JSON of this shape.
     #[error("genesis file is malformed: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(serde_json::Error),
     /// A parameter out of range.
     #[error("genesis parameter {0}")]
     Param(&'static str),
@@ -166,7 +166,7 @@ impl Genesis {
     /// # Errors
     /// See [`GenesisError`].
     pub fn from_json(json: &str) -> Result<Self, GenesisError> {
-        let genesis: Self = serde_json::from_str(json)?;
+        let genesis: Self = serde_json::from_str(json).map_err(GenesisError::Json)?;
         genesis.check()?;
         Ok(genesis)
     }

@@ -406,6 +406,8 @@ impl Batcher {
     async fn on_l1(&mut self, event: &L1BatchEvent) -> Result<(), BatcherError> {
         match event {
             L1BatchEvent::Included(header) => {
+                // Seen: what follows it need not wait for it any more.
+                self.retry_post_ms = 0;
                 self.batches.included(header)?;
                 self.gatherer.close_through(self.batches.tip().index);
                 self.compare(header)?;

@@ -11,8 +11,13 @@ use crate::{L1Error, versioned_hashes};
 
 /// Bytes of one blob in JSON, with room for its envelope.
 const MAX_JSON_BYTES_PER_BLOB: usize = 2 * 131_072 + 1_024;
+/// Blobs of one L1 block, with room for forks to come. A block may hold copies of a blob, and the source gives them all.
+const MAX_BLOBS_PER_BLOCK: usize = 64;
 /// Bytes around the blobs of a beacon answer.
 const MAX_JSON_OVERHEAD: usize = 4_096;
+
+/// Bytes of the largest beacon answer.
+const MAX_ANSWER_BYTES: usize = MAX_BLOBS_PER_BLOCK * MAX_JSON_BYTES_PER_BLOB + MAX_JSON_OVERHEAD;
 
 /// The L1 block that carries blobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,8 +98,7 @@ impl BlobSource for BeaconBlobs {
         let block = self.clock.block_id(place).ok_or(L1Error::Malformed("slot of blobs"))?;
         let wanted = hashes.iter().map(B256::to_string).collect::<Vec<_>>().join(",");
         let url = format!("{}/eth/v1/beacon/blobs/{block}?versioned_hashes={wanted}", self.base);
-        let limit = hashes.len().saturating_mul(MAX_JSON_BYTES_PER_BLOB).saturating_add(MAX_JSON_OVERHEAD);
-        let body = self.fetch(&url, limit).await?;
+        let body = self.fetch(&url, MAX_ANSWER_BYTES).await?;
         let answer: BlobsAnswer = serde_json::from_slice(&body).map_err(|_| L1Error::Malformed("beacon blobs"))?;
         let hashes = hashes.to_vec();
         let checked = tokio::task::spawn_blocking(move || in_order(answer.data, &hashes)).await;
@@ -103,7 +107,10 @@ impl BlobSource for BeaconBlobs {
 }
 
 /// Sorts an answer by what its blobs really are; the API promises no order, and a source promises nothing.
-fn in_order(blobs: Vec<Blob>, hashes: &[B256]) -> Result<Vec<Blob>, L1Error> {
+fn in_order(mut blobs: Vec<Blob>, hashes: &[B256]) -> Result<Vec<Blob>, L1Error> {
+    // Copies cost a commitment each.
+    blobs.sort_unstable();
+    blobs.dedup();
     let found = versioned_hashes(&blobs)?;
     let pick = |hash: &B256| {
         let at = found.iter().position(|other| other == hash).ok_or(L1Error::WrongBlob(*hash))?;
@@ -124,6 +131,8 @@ mod tests {
         let reversed = in_order(blobs.clone(), &[hashes[1], hashes[0]]).unwrap();
         assert_eq!(reversed, [blobs[1], blobs[0]]);
         assert_eq!(in_order(vec![blobs[0]], &hashes), Err(L1Error::WrongBlob(hashes[1])));
+        let copied = in_order([blobs.clone(), blobs.clone()].concat(), &hashes).unwrap();
+        assert_eq!(copied, blobs, "a block may hold a blob twice");
     }
 
     #[test]

@@ -253,7 +253,10 @@ impl Config {
             let typed: figment::value::Value = value.parse().unwrap_or_else(|_| value.into());
             figment = figment.merge(Serialized::default(key, typed));
         }
-        figment.extract().map_err(|error| ConfigError::Value(error.to_string()))
+        figment.extract().map_err(|errors: figment::Error| {
+            let lines = errors.into_iter().map(|error| format!("{}: {}", error.path.join("."), error.kind));
+            ConfigError::Value(lines.collect::<Vec<_>>().join("; "))
+        })
     }
 
     /// The merged result as TOML.

@@ -111,6 +111,10 @@ async fn start(config: Config) -> eyre::Result<(Parts, Flows, RpcServer)> {
     let text = fs::read_to_string(&config.genesis)
         .wrap_err_with(|| format!("genesis file {} cannot be read", config.genesis.display()))?;
     let genesis = Arc::new(Genesis::from_json(&text)?);
+    let signer = match config.role {
+        Role::Sequencer => Some(address_of(&keys::load(&config.signer)?)),
+        Role::Follower | Role::L1Follower => None,
+    };
     fs::create_dir_all(&config.data_dir).wrap_err_with(|| format!("data folder {}", config.data_dir.display()))?;
     let (store, genesis_hash) = open_store(&config.data_dir.join("db"), &genesis)?;
     let client = L1Client::new(&ClientConfig::new(config.l1.url.clone()))?;
@@ -143,10 +147,6 @@ async fn start(config: Config) -> eyre::Result<(Parts, Flows, RpcServer)> {
     tasks.spawn(watch_l1(chain.clone(), keeper, l1_events, l1_view.clone(), to_batcher, to_derivation));
 
     let vitals = Arc::new(Vitals::default());
-    let signer = match config.role {
-        Role::Sequencer => Some(address_of(&keys::load(&config.signer)?)),
-        Role::Follower | Role::L1Follower => None,
-    };
     let backend = NodeBackend {
         chain: chain.clone(),
         transactions: transactions.clone(),
@@ -386,6 +386,10 @@ fn start_batcher(
         head,
     };
     let (status, _) = watch::channel(BatcherStatus::default());
+    if parts.config.batcher.da == Da::Blobs {
+        // Loading the trusted setup takes seconds of CPU: better now than when the first batch is due.
+        tokio::task::spawn_blocking(l1::warm_up);
+    }
     let key = key.clone();
     parts.tasks.spawn(async move { Batcher::run(config, key, ports, status).await.map_err(Into::into) });
     Ok(())
@@ -425,7 +429,8 @@ fn follow_l1(parts: &mut Parts, flows: Flows) -> eyre::Result<()> {
             let (chain, committer) = (chain.clone(), committer.clone());
             tokio::task::spawn_blocking(move || apply_derived(&chain, &committer, &batch)).await??;
         }
-        Ok(())
+        // The follower ended; its own task says why, and that reason is the one to be seen.
+        std::future::pending().await
     });
     // Nobody takes gossip from this role; the queues must not fill unseen.
     let (mut outgoing, mut announcements) = (flows.outgoing, flows.announcements);
