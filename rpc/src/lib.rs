@@ -45,8 +45,8 @@ pub use backend::Backend;
 pub use config::RpcConfig;
 pub use error::{BackendError, CallError, SubmitError};
 pub use model::{
-    BatchInclusion, BatchRecord, BatchStatus, BlockRecord, CallRequest, ChainEvent, EpochRecord, Heads, L1BlockRef,
-    L1Heads, NewHead, NodeIdentity, PoolContent, PoolStatus, PooledTransaction, ReceiptRecord, RecoveredTransaction,
-    SealedHeader, SyncProgress, TransactionPosition,
+    BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallRequest, ChainEvent, EpochRecord, Heads,
+    L1BlockRef, L1Heads, NewHead, NodeIdentity, PoolContent, PoolStatus, PooledTransaction, ReceiptRecord,
+    RecoveredTransaction, SealedHeader, SyncProgress, TransactionPosition,
 };
 pub use server::{RpcServer, StartError};

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Instant};
 
 use alloy_consensus::{Header, Sealed, transaction::Recovered};
 use alloy_eips::BlockNumHash;
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, U256};
 use alloy_rpc_types_eth::{BlockOverrides, TransactionRequest, state::StateOverride};
 use op_alloy_consensus::{OpReceipt, OpTxEnvelope};
 use op_alloy_rpc_types::L1BlockInfo;
-use protocol::{BatchCertificate, BatchHeader, RecoveredTx, SequencerSet};
+use protocol::{BatchHeader, Member, RecoveredTx, SequencerSet};
 
 /// A header together with its hash.
 pub type SealedHeader = Sealed<Header>;
@@ -145,13 +145,22 @@ pub struct BatchInclusion {
     pub blobs: bool,
 }
 
+/// Whose signatures L1 accepted for a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchSigners {
+    /// The set of the batch's epoch.
+    pub members: Vec<Member>,
+    /// Bit i: member i has signed.
+    pub bitmap: U256,
+}
+
 /// A batch as this node knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchRecord {
     /// What was signed.
     pub header: BatchHeader,
     /// Who signed it, once that is known.
-    pub certificate: Option<BatchCertificate>,
+    pub signed_by: Option<BatchSigners>,
     /// Where it is on L1, once it is there.
     pub inclusion: Option<BatchInclusion>,
     /// How far it has come.

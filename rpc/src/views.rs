@@ -323,12 +323,9 @@ pub(crate) fn certificate(
 
 pub(crate) fn batch(record: &BatchRecord) -> BatchView {
     let header: &BatchHeader = &record.header;
-    let members: Option<Vec<protocol::Member>> = record
-        .certificate
-        .as_ref()
-        .map(|certificate| certificate.members.iter().filter_map(|word| protocol::Member::from_word(*word)).collect());
-    let bitmap = record.certificate.as_ref().map(|certificate| certificate.bitmap);
-    let signers: Vec<protocol::Member> = match (&members, bitmap) {
+    let members = record.signed_by.as_ref().map(|signed| &signed.members);
+    let bitmap = record.signed_by.as_ref().map(|signed| signed.bitmap);
+    let signers: Vec<protocol::Member> = match (members, bitmap) {
         (Some(members), Some(bitmap)) => {
             members.iter().enumerate().filter(|(index, _)| bitmap.bit(*index)).map(|(_, member)| *member).collect()
         }
@@ -353,7 +350,7 @@ pub(crate) fn batch(record: &BatchRecord) -> BatchView {
         status: record.status,
         bitmap,
         signed_weight: members.is_some().then(|| sum(&signers)),
-        total_weight: members.as_deref().map(sum),
+        total_weight: members.map(|members| sum(members)),
         signers: signers.iter().map(|member| member.signer).collect(),
         inclusion: record.inclusion.map(|inclusion| InclusionView {
             transaction_hash: inclusion.transaction,

@@ -19,9 +19,9 @@ use protocol::{
     state::Account,
 };
 use rpc::{
-    Backend, BackendError, BatchInclusion, BatchRecord, BatchStatus, BlockRecord, CallError, CallRequest, ChainEvent,
-    EpochRecord, Heads, L1BlockRef, L1Heads, NewHead, NodeIdentity, PoolContent, PoolStatus, PooledTransaction,
-    ReceiptRecord, SealedHeader, SubmitError, SyncProgress, TransactionPosition,
+    Backend, BackendError, BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallError, CallRequest,
+    ChainEvent, EpochRecord, Heads, L1BlockRef, L1Heads, NewHead, NodeIdentity, PoolContent, PoolStatus,
+    PooledTransaction, ReceiptRecord, SealedHeader, SubmitError, SyncProgress, TransactionPosition,
 };
 use tokio::sync::broadcast;
 
@@ -344,7 +344,10 @@ impl Backend for TestNode {
         let posted = index.0 == 1;
         Ok(Some(BatchRecord {
             header,
-            certificate: posted.then(|| BatchCertificate::assemble(&set(), &signatures)),
+            signed_by: posted.then(|| BatchSigners {
+                members: set().members().to_vec(),
+                bitmap: BatchCertificate::assemble(&set(), &signatures).bitmap,
+            }),
             inclusion: posted.then(|| BatchInclusion {
                 transaction: B256::repeat_byte(0x77),
                 block: BlockNumHash::new(80, B256::repeat_byte(0x80)),

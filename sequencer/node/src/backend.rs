@@ -28,9 +28,9 @@ use protocol::{
     state::{Account, StateError, StateReader},
 };
 use rpc::{
-    Backend, BackendError, BatchInclusion, BatchRecord, BatchStatus, BlockRecord, CallError, CallRequest, ChainEvent,
-    EpochRecord, Heads, L1BlockRef, L1Heads, NodeIdentity, PoolContent, PoolStatus, PooledTransaction, ReceiptRecord,
-    SealedHeader, SubmitError, SyncProgress, TransactionPosition,
+    Backend, BackendError, BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallError, CallRequest,
+    ChainEvent, EpochRecord, Heads, L1BlockRef, L1Heads, NodeIdentity, PoolContent, PoolStatus, PooledTransaction,
+    ReceiptRecord, SealedHeader, SubmitError, SyncProgress, TransactionPosition,
 };
 use store::{StateView, Store, StoreError};
 use tokio::sync::{broadcast, watch};
@@ -398,7 +398,12 @@ impl Backend for NodeBackend {
             block: BlockNumHash::new(inclusion.l1_number, inclusion.l1_hash),
             blobs: inclusion.blobs,
         });
-        Ok(Some(BatchRecord { header: found.header, certificate: found.certificate, inclusion, status }))
+        let epoch = self.chain.genesis().params.epoch_of(Height(found.header.firstHeight));
+        let signed_by = found.inclusion.as_ref().and_then(|inclusion| {
+            let members = self.chain.epochs().get(epoch).ok()?.set.members().to_vec();
+            Some(BatchSigners { members, bitmap: inclusion.bitmap })
+        });
+        Ok(Some(BatchRecord { header: found.header, signed_by, inclusion, status }))
     }
 
     fn l1_heads(&self) -> L1Heads {

@@ -136,6 +136,7 @@ impl HeadsKeeper {
             l1_hash: batch.l1_hash,
             transaction: batch.transaction,
             blobs: batch.blobs,
+            bitmap: batch.bitmap,
         };
         self.store.put_batch(&BatchRecord {
             header: batch.header.clone(),

@@ -1,6 +1,6 @@
 //! Batches, evidence, the L1 cursor, and small records that callers must not lose.
 
-use alloy_primitives::{B256, Bytes, keccak256};
+use alloy_primitives::{B256, Bytes, U256, keccak256};
 use alloy_rlp::{RlpDecodable, RlpEncodable};
 use protocol::{BatchCertificate, BatchHeader};
 use rocksdb::{Direction, IteratorMode, WriteBatch};
@@ -21,6 +21,8 @@ pub struct BatchInclusion {
     pub transaction: B256,
     /// Whether its data are in blobs (else in calldata).
     pub blobs: bool,
+    /// Bit i: member i of the set has signed.
+    pub bitmap: U256,
 }
 
 /// What a node knows of a batch.

@@ -141,6 +141,7 @@ fn batches_evidence_cursor_and_records_are_kept() {
             l1_hash: B256::repeat_byte(12),
             transaction: B256::repeat_byte(13),
             blobs: true,
+            bitmap: U256::from(5),
         }),
         certificate: included.then(|| BatchCertificate {
             members: vec![B256::repeat_byte(14); 3],
