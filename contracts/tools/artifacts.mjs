@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 const CONTRACTS = [
   'DevnetMetis', 'Staking', 'SequencerSet', 'DepositQueue', 'BatchRegistry',
-  'L1Block', 'GasPriceOracle', 'L2ToL1MessagePasser', 'FeeVault',
+  'L1Block', 'GasPriceOracle', 'L2ToL1MessagePasser', 'L2SequencerSet', 'FeeVault',
 ];
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
