@@ -8,18 +8,23 @@ contract DeployTest is Test {
     /// Addresses follow from deployer and order alone, so that a node can predict them.
     function test_deploy_order_succeeds() external {
         Deploy script = new Deploy();
-        Deploy.Deployment memory made = script.deploy(script.fromEnvironment());
+        Deploy.Deployment memory made = script.deploy(script.fromEnvironment(), address(script));
         assertEq(made.metis, vm.computeCreateAddress(address(script), 1));
         assertEq(address(made.staking), vm.computeCreateAddress(address(script), 2));
         assertEq(address(made.sequencerSet), vm.computeCreateAddress(address(script), 3));
-        assertEq(address(made.depositQueue), vm.computeCreateAddress(address(script), 4));
+        assertEq(address(made.portal), vm.computeCreateAddress(address(script), 4));
         assertEq(address(made.batchRegistry), vm.computeCreateAddress(address(script), 5));
+        assertEq(address(made.outputRegistry), vm.computeCreateAddress(address(script), 6));
+        assertEq(address(made.l1Bridge), vm.computeCreateAddress(address(script), 7));
+        assertEq(made.portal.disputeGameFactory(), address(made.outputRegistry));
+        assertEq(address(made.outputRegistry.REGISTRY()), address(made.batchRegistry));
+        assertEq(address(made.l1Bridge.PORTAL()), address(made.portal));
         assertEq(made.staking.metis(), made.metis);
-        assertEq(made.depositQueue.metis(), made.metis);
+        assertEq(made.portal.metis(), made.metis);
         assertEq(address(made.sequencerSet.STAKING()), address(made.staking));
         assertEq(address(made.batchRegistry.STAKING()), address(made.staking));
         assertEq(address(made.batchRegistry.SEQUENCER_SET()), address(made.sequencerSet));
-        assertEq(address(made.batchRegistry.DEPOSIT_QUEUE()), address(made.depositQueue));
+        assertEq(address(made.batchRegistry.DEPOSIT_QUEUE()), address(made.portal));
         // The defaults are mainnet's: a superseded set's stake outlives its right to sign.
         assertLt(made.batchRegistry.snapshotGrace(), made.staking.unbondingDelay());
     }

@@ -6,8 +6,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const CONTRACTS = [
-  'DevnetMetis', 'Staking', 'SequencerSet', 'DepositQueue', 'BatchRegistry',
-  'L1Block', 'GasPriceOracle', 'L2ToL1MessagePasser', 'L2SequencerSet', 'FeeVault',
+  'DevnetMetis', 'Staking', 'SequencerSet', 'DepositQueue', 'Portal', 'BatchRegistry',
+  'OutputRegistry', 'OutputGame', 'L1Bridge',
+  'L1Block', 'GasPriceOracle', 'L2ToL1MessagePasser', 'L2SequencerSet', 'FeeVault', 'L2Bridge',
+  'BridgedTokenFactory', 'BridgedToken',
 ];
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');

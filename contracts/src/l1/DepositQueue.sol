@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {IDepositQueue} from "../interfaces/IDepositQueue.sol";
+import {AddressAlias} from "../libraries/AddressAlias.sol";
 
 /// See {IDepositQueue}. METIS is held by internal accounting: a token sent here without a deposit is nobody's.
 contract DepositQueue is IDepositQueue {
@@ -21,7 +22,6 @@ contract DepositQueue is IDepositQueue {
     uint256 public constant L2_GAS_PER_L1_GAS = 10;
     /// EIP-7825: most gas of a transaction.
     uint64 public constant MAX_GAS_LIMIT = 16_777_216;
-    uint160 private constant _ALIAS_OFFSET = uint160(0x1111000000000000000000000000000000001111);
     /// First bytes of the code of an EIP-7702 account: it is still its key's account.
     bytes3 private constant _DELEGATION_PREFIX = 0xef0100;
     uint256 private constant _DELEGATION_BYTES = 23;
@@ -30,7 +30,7 @@ contract DepositQueue is IDepositQueue {
     uint64 public immutable MAX_BLOCK_GAS;
     /// L1 block after which the queue opens: the genesis origin of L2, or zero.
     uint64 public immutable OPENS_AFTER;
-    IERC20 private immutable _METIS;
+    IERC20 internal immutable _METIS;
 
     /// @inheritdoc IDepositQueue
     uint256 public totalLocked;
@@ -125,7 +125,7 @@ contract DepositQueue is IDepositQueue {
         _use(gasLimit, ITEM_BYTES + data.length);
         _items.push((uint80(uint40(block.number)) << 40) | uint40(block.timestamp));
         emit TransactionDeposited(
-            _sender(), to, DEPOSIT_VERSION, abi.encodePacked(mint, value, gasLimit, isCreation, data)
+            _depositor(), to, DEPOSIT_VERSION, abi.encodePacked(mint, value, gasLimit, isCreation, data)
         );
     }
 
@@ -148,13 +148,11 @@ contract DepositQueue is IDepositQueue {
     }
 
     /// The caller as L2 sees it.
-    function _sender() private view returns (address) {
+    function _depositor() private view returns (address) {
         if (msg.sender == tx.origin) return msg.sender;
         bytes memory code = msg.sender.code.length == _DELEGATION_BYTES ? msg.sender.code : bytes("");
         if (code.length == _DELEGATION_BYTES && bytes3(code) == _DELEGATION_PREFIX) return msg.sender;
-        unchecked {
-            return address(uint160(msg.sender) + _ALIAS_OFFSET);
-        }
+        return AddressAlias.toL2(msg.sender);
     }
 
     function _unpack(uint80 item) private pure returns (uint64 blockNumber, uint64 timestamp) {

@@ -4,8 +4,10 @@ pragma solidity 0.8.37;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Deploy} from "../../script/Deploy.s.sol";
 import {BatchRegistry} from "../../src/l1/BatchRegistry.sol";
-import {DepositQueue} from "../../src/l1/DepositQueue.sol";
 import {DevnetMetis} from "../../src/l1/DevnetMetis.sol";
+import {L1Bridge} from "../../src/l1/L1Bridge.sol";
+import {OutputRegistry} from "../../src/l1/OutputRegistry.sol";
+import {Portal} from "../../src/l1/Portal.sol";
 import {SequencerSet} from "../../src/l1/SequencerSet.sol";
 import {Staking} from "../../src/l1/Staking.sol";
 import {Members} from "../../src/libraries/Members.sol";
@@ -20,6 +22,7 @@ abstract contract Network is Test {
     uint64 internal constant BLOCK_GAS = 20_000_000;
     uint64 internal constant DEADLINE = 30 minutes;
     uint64 internal constant GRACE = 7 days;
+    uint64 internal constant WINDOW = 7 days;
     uint96 internal constant STAKE = 20_000 ether;
 
     address internal governance = makeAddr("governance");
@@ -27,16 +30,20 @@ abstract contract Network is Test {
     DevnetMetis internal metis;
     Staking internal staking;
     SequencerSet internal sequencerSet;
-    DepositQueue internal depositQueue;
+    Portal internal portal;
+    /// The portal's queue.
+    Portal internal depositQueue;
+    OutputRegistry internal outputs;
+    L1Bridge internal l1Bridge;
     BatchRegistry internal registry;
     mapping(address signer => uint256 key) internal keyOf;
 
     function setUp() public virtual {
         vm.roll(1000);
         vm.warp(1_800_000_000);
-        Deploy.Deployment memory made = new Deploy()
-            .deploy(
-                Deploy.Config({
+        Deploy script = new Deploy();
+        Deploy.Deployment memory made = script.deploy(
+            Deploy.Config({
                 metis: address(new DevnetMetis()),
                 governance: governance,
                 unbondingDelay: UNBONDING_DELAY,
@@ -45,13 +52,18 @@ abstract contract Network is Test {
                 maxBlockGas: BLOCK_GAS,
                 opensAfter: 0,
                 depositDeadline: DEADLINE,
-                snapshotGrace: GRACE
-            })
-            );
+                snapshotGrace: GRACE,
+                finalizationWindow: WINDOW
+            }),
+            address(script)
+        );
         metis = DevnetMetis(made.metis);
         staking = made.staking;
         sequencerSet = made.sequencerSet;
-        depositQueue = made.depositQueue;
+        portal = made.portal;
+        depositQueue = made.portal;
+        outputs = made.outputRegistry;
+        l1Bridge = made.l1Bridge;
         registry = made.batchRegistry;
     }
 
