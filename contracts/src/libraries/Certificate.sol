@@ -40,7 +40,7 @@ library Certificate {
                 if (!signs) continue;
                 if (offset + SIGNATURE_BYTES > signatures.length) revert MalformedCertificate();
                 bytes32 member = members[index];
-                address signer = _recover(digest, signatures[offset:offset + SIGNATURE_BYTES]);
+                address signer = recover(digest, signatures[offset:offset + SIGNATURE_BYTES]);
                 // A failed recovery gives zero, which must not pass for a member.
                 if (signer == address(0) || signer != Members.signerOf(member)) revert WrongSigner(index);
                 offset += SIGNATURE_BYTES;
@@ -52,12 +52,12 @@ library Certificate {
     }
 
     /// Signer of an EIP-2098 signature; zero if it is malformed or has a high s.
-    function _recover(bytes32 digest, bytes calldata signature) private pure returns (address) {
-        uint256 vs = uint256(bytes32(signature[32:]));
+    function recover(bytes32 digest, bytes calldata signature) internal pure returns (address) {
+        (bytes32 r, uint256 vs) = abi.decode(signature, (bytes32, uint256));
         uint256 s = vs & S_MASK;
         if (s > HALF_ORDER) return address(0);
         unchecked {
-            return ecrecover(digest, uint8(27 + (vs >> 255)), bytes32(signature), bytes32(s));
+            return ecrecover(digest, uint8(27 + (vs >> 255)), r, bytes32(s));
         }
     }
 }

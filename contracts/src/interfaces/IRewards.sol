@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {BatchHeader} from "../types/BatchHeader.sol";
+
+/// Pays operators for the turns they served and the batches they signed, out of two sources: a stream that anyone funds and whose
+/// rate governance sets, and the fees of L2, which arrive as plain METIS transfers.
+///
+/// Accepted batches are settled in order, each once, by anyone. A batch's budget is the stream since the batch before it, as far
+/// as there are funds, for at most `MAX_PAID_GAP` (silence is not paid), and the same time's share of the fees, which are paid out
+/// over `feePeriod`. Half goes to the members by turns served, as the header's certificate says; half by weight to those
+/// whose signatures the certificate holds. The half for turns of a batch in which no turn ended waits for the next turn's end.
+///
+/// What a member does not get, because its signature is missing or because it is frozen or gone, goes back to the stream's funds,
+/// which are paid at a fixed rate: leaving others out makes nobody's share larger.
+interface IRewards {
+    /// @param rate METIS wei per second of the stream.
+    /// @param feePeriod Seconds over which fees are paid out.
+    struct Config {
+        uint128 rate;
+        uint64 feePeriod;
+    }
+
+    event StreamFunded(address indexed from, uint256 amount);
+    /// L2 fees found on the contract.
+    event FeesBooked(uint256 amount);
+    /// @param countsFrom Batches accepted later are paid at the new rate, from this time on.
+    event RateChanged(uint256 previous, uint256 rate, uint64 countsFrom);
+    /// @param budget What the batches were worth.
+    /// @param paid What of it, and of what waited for a turn's end, was paid.
+    event Settled(uint64 indexed firstIndex, uint64 indexed lastIndex, uint64 snapshotId, uint256 budget, uint256 paid);
+    event RewardPaid(uint64 indexed operatorId, uint64 indexed lastIndex, uint256 amount);
+    /// The staking contract did not take the operator's reward.
+    event RewardSkipped(uint64 indexed operatorId, uint64 indexed lastIndex, uint256 amount);
+
+    error NotGovernance(address caller);
+    error ZeroAddress();
+    error ZeroAmount();
+    error RateOutOfRange(uint256 rate);
+    error FeePeriodOutOfRange(uint64 feePeriod);
+    /// Batches accepted before the last change of the rate must be settled first.
+    error RateChangePending(uint64 countsFrom);
+    /// No batches, too many, or lists of different lengths.
+    error WrongLength(uint256 batches);
+    error WrongIndex(uint64 index, uint64 expected);
+    /// All batches of a call have one snapshot.
+    error WrongSnapshot(uint64 snapshotId, uint64 expected);
+    error NotAccepted(uint64 index);
+    /// So little gas that a payment might fail for that reason alone.
+    error GasTooLow();
+
+    /// Adds to the stream from the caller's tokens. Anyone.
+    function fund(uint256 amount) external;
+    /// Books METIS that arrived without a call as fees. Anyone.
+    function sync() external returns (uint256 fees);
+    /// Settles the next batches: consecutive, of one snapshot, at most `MAX_BATCHES`. Anyone. At least 300,000 gas must be left
+    /// before each payment.
+    /// @param headers The accepted headers, from `nextIndex()`.
+    /// @param acceptedAts When each was accepted, unix seconds.
+    /// @param bitmaps Who signed each.
+    /// @param members Words of the snapshot's set.
+    function settle(
+        BatchHeader[] calldata headers,
+        uint64[] calldata acceptedAts,
+        uint256[] calldata bitmaps,
+        bytes32[] calldata members
+    ) external;
+    /// Governance: METIS wei per second, at most `MAX_RATE`. Counts from now on, also for batches settled later.
+    function setRate(uint128 rate) external;
+
+    /// Batch to be settled next.
+    function nextIndex() external view returns (uint64);
+    /// When the newest settled batch was accepted, unix seconds.
+    function settledAt() external view returns (uint64);
+    /// METIS wei per second from now on.
+    function rate() external view returns (uint256);
+    /// METIS wei that the stream can still pay.
+    function streamFunds() external view returns (uint256);
+    /// Booked fees not yet paid.
+    function fees() external view returns (uint256);
+    /// Put aside for the turn that ends next.
+    function waiting() external view returns (uint256);
+    /// Paid in all.
+    function totalPaid() external view returns (uint256);
+    /// What a batch accepted at `acceptedAt` would be worth if it were settled next, with what waits for its turns.
+    function budgetAt(uint64 acceptedAt) external view returns (uint256 budget);
+    function feePeriod() external view returns (uint64);
+    function metis() external view returns (address);
+    function governance() external view returns (address);
+}
