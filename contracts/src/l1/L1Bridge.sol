@@ -17,7 +17,7 @@ contract L1Bridge is IL1Bridge, ReentrancyGuardTransient {
     /// L2 gas of a deposit. Twice what creating tokens takes, so that a deposit cannot fail on L2.
     uint64 public constant DEPOSIT_GAS = 200_000;
     /// L2 gas of a token's first deposit, which creates the token. Half as much again as the longest name takes.
-    uint64 public constant FIRST_DEPOSIT_GAS = 3_000_000;
+    uint64 public constant FIRST_DEPOSIT_GAS = 2_200_000;
     /// L1 gas of one payment; the L2 bridge asks for twice as much, so that enough is left to keep a failed one for later.
     uint256 public constant PAY_GAS = 250_000;
 
