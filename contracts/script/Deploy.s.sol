@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {ScriptBase} from "forge-std/Base.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IOutputRegistry} from "../src/interfaces/IOutputRegistry.sol";
+import {IStaking} from "../src/interfaces/IStaking.sol";
 import {BatchRegistry} from "../src/l1/BatchRegistry.sol";
 import {DevnetMetis} from "../src/l1/DevnetMetis.sol";
 import {L1Bridge} from "../src/l1/L1Bridge.sol";
@@ -20,7 +21,9 @@ contract Deploy is ScriptBase {
     struct Config {
         address metis;
         address governance;
-        uint64 unbondingDelay;
+        address slashing;
+        address rewards;
+        IStaking.Config staking;
         uint64 snapshotInterval;
         uint8 maxMembers;
         uint64 maxBlockGas;
@@ -61,7 +64,14 @@ contract Deploy is ScriptBase {
         return Config({
             metis: vm.envOr("METIS", address(0)),
             governance: vm.envOr("GOVERNANCE", msg.sender),
-            unbondingDelay: uint64(vm.envOr("UNBONDING_DELAY", uint256(21 days))),
+            slashing: vm.envOr("SLASHING", msg.sender),
+            rewards: vm.envOr("REWARDS", msg.sender),
+            staking: IStaking.Config({
+                unbondingDelay: uint64(vm.envOr("UNBONDING_DELAY", uint256(21 days))),
+                churnPeriod: uint64(vm.envOr("CHURN_PERIOD", uint256(1 days))),
+                commissionNotice: uint64(vm.envOr("COMMISSION_NOTICE", uint256(7 days))),
+                rewardPeriod: uint64(vm.envOr("REWARD_PERIOD", uint256(10 minutes)))
+            }),
             snapshotInterval: uint64(vm.envOr("SNAPSHOT_INTERVAL", uint256(50))),
             maxMembers: uint8(vm.envOr("MAX_MEMBERS", uint256(32))),
             maxBlockGas: uint64(vm.envOr("MAX_BLOCK_GAS", uint256(20_000_000))),
@@ -76,7 +86,7 @@ contract Deploy is ScriptBase {
     function deploy(Config memory config, address deployer) public returns (Deployment memory made) {
         made.metis = config.metis == address(0) ? address(new DevnetMetis()) : config.metis;
         IERC20 metis = IERC20(made.metis);
-        made.staking = new Staking(metis, config.governance, config.unbondingDelay);
+        made.staking = new Staking(metis, config.governance, config.slashing, config.rewards, config.staking);
         made.sequencerSet = new SequencerSet(made.staking, config.snapshotInterval, config.maxMembers);
         // The portal reads outputs, which are made of batches, which count the portal's items: one address is known ahead.
         address outputs = vm.computeCreateAddress(deployer, vm.getNonce(deployer) + 2);

@@ -9,7 +9,7 @@ use alloy_sol_types::{SolCall, SolConstructor};
 use protocol::L1Origin;
 use protocol::genesis::L1Contracts;
 
-use crate::contracts::{BatchRegistry, DepositQueue, DevnetMetis, SequencerSet, Staking};
+use crate::contracts::{BatchRegistry, DepositQueue, DevnetMetis, IStaking, SequencerSet, Staking};
 use crate::events::{Event, decode};
 use crate::{L1Call, L1Client, L1Error, SendError, SenderConfig, Snapshot, TransactionSender};
 
@@ -42,6 +42,12 @@ pub struct DeployConfig {
     pub governance: Address,
     /// Seconds a withdrawal of stake waits.
     pub unbonding_delay: u64,
+    /// Seconds of a slot of the exit queue.
+    pub churn_period: u64,
+    /// Seconds between announcing a rise of a commission and its start.
+    pub commission_notice: u64,
+    /// Seconds over which a reward enters a pool.
+    pub reward_period: u64,
     /// Least L1 blocks between snapshots.
     pub snapshot_interval: u64,
     /// Largest set.
@@ -61,6 +67,9 @@ impl DeployConfig {
             operators,
             governance,
             unbonding_delay: 60,
+            churn_period: 10,
+            commission_notice: 20,
+            reward_period: 50,
             snapshot_interval: 5,
             max_members: 32,
             deposit_block_gas: 20_000_000,
@@ -95,8 +104,15 @@ pub async fn deploy(
     let metis = account.create(&DevnetMetis::BYTECODE, &[]).await?;
     let arguments = Staking::constructorCall {
         metis_: metis,
-        governance: config.governance,
-        unbondingDelay_: config.unbonding_delay,
+        governance_: config.governance,
+        slashing_: config.governance,
+        rewards_: config.governance,
+        config_: IStaking::Config {
+            unbondingDelay: config.unbonding_delay,
+            churnPeriod: config.churn_period,
+            commissionNotice: config.commission_notice,
+            rewardPeriod: config.reward_period,
+        },
     };
     let staking = account.create(&Staking::BYTECODE, &arguments.abi_encode()).await?;
     let arguments = SequencerSet::constructorCall {

@@ -1,217 +1,126 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 import {IStaking} from "../interfaces/IStaking.sol";
+import {ShareMath} from "../libraries/ShareMath.sol";
 import {Signing} from "../libraries/Signing.sol";
+import {StakingBase} from "./StakingBase.sol";
+import {StakingDelegation} from "./StakingDelegation.sol";
+import {StakingOperators} from "./StakingOperators.sol";
 
-/// See {IStaking}. The contract's owner is governance: it can switch the whitelist, which gates registration and nothing
-/// else. METIS neither calls back nor takes a fee on transfer; state is nevertheless final before any token moves out.
-contract Staking is IStaking, Ownable2Step {
-    using SafeERC20 for IERC20;
+/// See {IStaking}. Governance, fixed at deployment, can switch the whitelist, which gates registration and nothing
+/// else, and cap the weight of an operator. Here is what Slashing and Rewards call. METIS neither calls back nor
+/// takes a fee on transfer; state is nevertheless final before any token moves out.
+contract Staking is StakingOperators, StakingDelegation {
+    using Checkpoints for Checkpoints.Trace208;
+    using SafeCast for uint256;
 
-    /// Least self stake of an active operator.
-    uint96 public constant MIN_STAKE = 20_000 ether;
-    /// Most self stake.
-    uint96 public constant MAX_STAKE = 100_000 ether;
-    /// Most active operators: what a snapshot can look through. At the minimum stake that is more METIS than exists.
-    uint256 public constant MAX_OPERATORS = 512;
-    /// Most open unbonding requests of an operator.
-    uint32 public constant MAX_REQUESTS = 16;
-    /// Longest unbonding delay, so that a deployment cannot lock stake for ever.
-    uint64 public constant MAX_UNBONDING_DELAY = 60 days;
-    /// Bytes of a metadata string.
-    uint256 public constant MAX_METADATA_BYTES = 256;
-
-    IERC20 private immutable _METIS;
-    uint64 private immutable _UNBONDING_DELAY;
-    bytes32 private immutable _DOMAIN_SEPARATOR;
-    uint256 private immutable _CHAIN_ID;
-
-    /// @inheritdoc IStaking
-    uint256 public totalStaked;
-    /// @inheritdoc IStaking
-    uint256 public totalUnbonding;
-    /// Whether registration is open to whitelisted owners only.
-    bool public whitelistEnabled;
-    uint64 private _lastOperatorId;
-    uint128 private _lastRequestId;
-    uint64[] private _active;
-    mapping(uint64 operatorId => Operator) private _operators;
-    /// Position in `_active` plus one; zero when not active.
-    mapping(uint64 operatorId => uint256) private _position;
-    mapping(address signer => uint64 operatorId) private _operatorOf;
-    mapping(uint256 requestId => Unbonding) private _requests;
-    /// Owners that may register while the whitelist is on.
-    mapping(address owner => bool) public whitelisted;
+    /// A slash of everything.
+    uint256 internal constant ALL = 1e18;
+    /// Longest unbonding delay and commission notice, so that a deployment cannot lock stake for ever.
+    uint64 internal constant MAX_DELAY = 60 days;
+    /// Longest slot of the exit queue and reward period.
+    uint64 internal constant MAX_PERIOD = 7 days;
+    /// Bounds of the weight cap: an operator's own stake always counts.
+    uint64 internal constant MIN_MAX_WEIGHT = 100_000;
+    uint64 internal constant MAX_MAX_WEIGHT = 10_000_000;
 
     /// @param metis_ METIS token.
-    /// @param governance Owner of this contract.
-    /// @param unbondingDelay_ Seconds between a request and its release.
-    constructor(IERC20 metis_, address governance, uint64 unbondingDelay_) Ownable(governance) {
-        if (address(metis_) == address(0)) revert ZeroAddress();
-        if (unbondingDelay_ == 0 || unbondingDelay_ > MAX_UNBONDING_DELAY) {
-            revert UnbondingDelayOutOfRange(unbondingDelay_);
-        }
+    /// @param governance_ Timelock; for good.
+    /// @param slashing_ Contract that may freeze and slash; may be deployed later.
+    /// @param rewards_ Contract that may add rewards; may be deployed later.
+    /// @param config_ Times.
+    constructor(IERC20 metis_, address governance_, address slashing_, address rewards_, Config memory config_) {
+        if (address(metis_) == address(0) || slashing_ == address(0) || rewards_ == address(0)) revert ZeroAddress();
         _METIS = metis_;
-        _UNBONDING_DELAY = unbondingDelay_;
-        _CHAIN_ID = block.chainid;
-        _DOMAIN_SEPARATOR = Signing.domainSeparator(block.chainid, address(this));
+        _GOVERNANCE = governance_;
+        _SLASHING = slashing_;
+        _REWARDS = rewards_;
+        _UNBONDING_DELAY = _within(config_.unbondingDelay, MAX_DELAY);
+        _CHURN_PERIOD = _within(config_.churnPeriod, MAX_PERIOD);
+        _COMMISSION_NOTICE = _within(config_.commissionNotice, MAX_DELAY);
+        _REWARD_PERIOD = _within(config_.rewardPeriod, MAX_PERIOD);
     }
 
-    modifier onlyOperatorOwner(uint64 operatorId) {
-        if (_operators[operatorId].owner != msg.sender) revert NotOwner(operatorId, msg.sender);
+    modifier onlySlashing() {
+        _requireSender(_SLASHING);
         _;
     }
 
     /// @inheritdoc IStaking
-    function register(uint96 amount, address signer, address recipient) external returns (uint64 operatorId) {
-        if (whitelistEnabled && !whitelisted[msg.sender]) revert NotWhitelisted(msg.sender);
-        if (recipient == address(0)) revert ZeroAddress();
-        if (signer == msg.sender) revert KeysNotApart(signer);
-        if (amount < MIN_STAKE) revert StakeBelowMinimum(amount, MIN_STAKE);
-        if (amount > MAX_STAKE) revert StakeAboveMaximum(amount, MAX_STAKE);
-        if (_active.length == MAX_OPERATORS) revert TooManyOperators(MAX_OPERATORS);
-        operatorId = ++_lastOperatorId;
-        _bindSigner(operatorId, signer);
-        _operators[operatorId] = Operator({
-            signer: signer,
-            stake: amount,
-            owner: msg.sender,
-            openRequests: 0,
-            recipient: recipient,
-            pendingOwner: address(0)
-        });
-        _active.push(operatorId);
-        _position[operatorId] = _active.length;
-        totalStaked += amount;
-        emit OperatorRegistered(operatorId, msg.sender, signer, recipient, amount);
-        _METIS.safeTransferFrom(msg.sender, address(this), amount);
-    }
-
-    /// @inheritdoc IStaking
-    function increase(uint64 operatorId, uint96 amount) external {
-        _requireActive(operatorId);
-        if (amount == 0) revert ZeroAmount();
+    function freeze(uint64 operatorId) external onlySlashing {
         Operator storage self = _operators[operatorId];
-        uint256 stake = uint256(self.stake) + amount;
-        if (stake > MAX_STAKE) revert StakeAboveMaximum(stake, MAX_STAKE);
-        // At most MAX_STAKE, so it fits.
-        self.stake = uint96(stake);
-        totalStaked += amount;
-        emit StakeIncreased(operatorId, amount, uint96(stake));
-        _METIS.safeTransferFrom(msg.sender, address(this), amount);
+        _requireRegistered(self, operatorId);
+        _requireNoCase(operatorId);
+        self.frozen = true;
+        caseOf[operatorId] = uint64(block.timestamp);
+        emit Frozen(operatorId, uint64(block.timestamp));
     }
 
     /// @inheritdoc IStaking
-    function decrease(uint64 operatorId, uint96 amount)
+    function unfreeze(uint64 operatorId, uint64 caseAt) external onlySlashing {
+        _closeCase(operatorId, caseAt);
+        emit Unfrozen(operatorId, caseAt);
+    }
+
+    /// @inheritdoc IStaking
+    function slash(uint64 operatorId, uint256 fraction, uint64 caseAt, address to)
         external
-        onlyOperatorOwner(operatorId)
-        returns (uint256 requestId)
+        onlySlashing
+        returns (uint256 amount)
     {
-        _requireActive(operatorId);
-        if (amount == 0) revert ZeroAmount();
+        if (fraction > ALL) revert FractionOutOfRange(fraction);
+        _closeCase(operatorId, caseAt);
         Operator storage self = _operators[operatorId];
-        uint96 stake = self.stake;
-        uint96 rest = amount < stake ? stake - amount : 0;
-        if (rest < MIN_STAKE) revert StakeBelowMinimum(rest, MIN_STAKE);
-        // The last request is left free for the exit, which must always be possible.
-        if (self.openRequests >= MAX_REQUESTS - 1) revert TooManyRequests(MAX_REQUESTS);
-        self.stake = rest;
-        emit StakeDecreased(operatorId, amount, rest);
-        return _unbond(operatorId, self, amount);
+        self.away = true;
+        uint256 fromStake = self.stake * fraction / ALL;
+        self.stake -= uint96(fromStake);
+        totalStaked -= fromStake;
+        (uint256 fromPool, uint256 fromUnbonding) = _slashSeries(operatorId, fraction, caseAt);
+        amount = fromStake + fromPool + fromUnbonding;
+        emit Slashed(operatorId, caseAt, fraction, fromStake, fromPool, fromUnbonding);
+        _pay(to, amount);
     }
 
     /// @inheritdoc IStaking
-    function exit(uint64 operatorId) external onlyOperatorOwner(operatorId) returns (uint256 requestId) {
-        _requireActive(operatorId);
+    function addReward(uint64 operatorId, uint256 amount) external {
+        _requireSender(_REWARDS);
         Operator storage self = _operators[operatorId];
-        uint96 amount = self.stake;
-        self.stake = 0;
-        self.signer = address(0);
-        _deactivate(operatorId);
-        emit OperatorExited(operatorId);
-        return _unbond(operatorId, self, amount);
-    }
-
-    /// @inheritdoc IStaking
-    function claim(uint256 requestId) external returns (uint96 amount) {
-        Unbonding memory request = _requests[requestId];
-        if (request.operatorId == 0) revert UnknownRequest(requestId);
-        Operator storage self = _operators[request.operatorId];
-        if (self.owner != msg.sender) revert NotOwner(request.operatorId, msg.sender);
-        if (block.timestamp < request.releaseAt) revert StillUnbonding(requestId, request.releaseAt);
-        amount = request.amount;
-        delete _requests[requestId];
-        --self.openRequests;
-        totalUnbonding -= amount;
-        emit UnbondingClaimed(requestId, request.operatorId, msg.sender, amount);
-        _METIS.safeTransfer(msg.sender, amount);
-    }
-
-    /// @inheritdoc IStaking
-    function rotateSigner(uint64 operatorId, address signer) external onlyOperatorOwner(operatorId) {
-        _requireActive(operatorId);
-        if (signer == msg.sender) revert KeysNotApart(signer);
-        _bindSigner(operatorId, signer);
-        Operator storage self = _operators[operatorId];
-        emit SignerRotated(operatorId, self.signer, signer);
-        self.signer = signer;
-    }
-
-    /// @inheritdoc IStaking
-    function setRecipient(uint64 operatorId, address recipient) external onlyOperatorOwner(operatorId) {
-        if (recipient == address(0)) revert ZeroAddress();
-        _operators[operatorId].recipient = recipient;
-        emit RecipientChanged(operatorId, recipient);
-    }
-
-    /// @inheritdoc IStaking
-    function transferOperator(uint64 operatorId, address newOwner) external onlyOperatorOwner(operatorId) {
-        if (newOwner != address(0) && newOwner == _operators[operatorId].signer) revert KeysNotApart(newOwner);
-        _operators[operatorId].pendingOwner = newOwner;
-        emit OwnerChangeStarted(operatorId, msg.sender, newOwner);
-    }
-
-    /// @inheritdoc IStaking
-    function acceptOperator(uint64 operatorId) external {
-        Operator storage self = _operators[operatorId];
-        if (self.pendingOwner != msg.sender) revert NotPendingOwner(operatorId, msg.sender);
-        if (self.signer == msg.sender) revert KeysNotApart(msg.sender);
-        emit OwnerChanged(operatorId, self.owner, msg.sender);
-        self.owner = msg.sender;
-        self.pendingOwner = address(0);
-    }
-
-    /// @inheritdoc IStaking
-    function setMetadata(uint64 operatorId, string calldata name, string calldata url)
-        external
-        onlyOperatorOwner(operatorId)
-    {
-        if (bytes(name).length > MAX_METADATA_BYTES || bytes(url).length > MAX_METADATA_BYTES) {
-            revert NameTooLong();
+        _requireRegistered(self, operatorId);
+        Pool storage delegated = _pools[operatorId];
+        _settle(delegated);
+        uint256 toPool;
+        if (delegated.shares != 0) {
+            toPool = amount * delegated.assets / (uint256(self.stake) + delegated.assets + 1);
+            toPool -= toPool * _commission(self) / 10_000;
         }
-        emit MetadataChanged(operatorId, name, url);
+        self.rewards = (self.rewards + (amount - toPool)).toUint96();
+        if (toPool != 0) {
+            // What is still unvested starts its period again, together with the new part.
+            delegated.unvested = (delegated.unvested + toPool).toUint128();
+            delegated.vestedAt = uint64(block.timestamp);
+            delegated.vestedBy = uint64(block.timestamp) + _REWARD_PERIOD;
+        }
+        totalRewards += amount;
+        emit RewardAdded(operatorId, amount - toPool, toPool);
+        _pull(amount);
     }
 
     /// @inheritdoc IStaking
-    function setWhitelistEnabled(bool enabled) external onlyOwner {
-        whitelistEnabled = enabled;
-        emit WhitelistSwitched(enabled);
-    }
-
-    /// @inheritdoc IStaking
-    function setWhitelisted(address owner_, bool allowed) external onlyOwner {
-        whitelisted[owner_] = allowed;
-        emit WhitelistChanged(owner_, allowed);
+    function setMaxWeight(uint64 maxWeight_) external onlyGovernance {
+        if (maxWeight_ < MIN_MAX_WEIGHT || maxWeight_ > MAX_MAX_WEIGHT) revert WeightOutOfRange(maxWeight_);
+        maxWeight = maxWeight_;
+        emit MaxWeightChanged(maxWeight_);
     }
 
     /// @inheritdoc IStaking
     function domainSeparator() external view returns (bytes32) {
-        // An L1 that forked under another chain id is another network.
-        return block.chainid == _CHAIN_ID ? _DOMAIN_SEPARATOR : Signing.domainSeparator(block.chainid, address(this));
+        // Made anew: an L1 that forked under another chain id is another network.
+        return Signing.domainSeparator(block.chainid, address(this));
     }
 
     /// @inheritdoc IStaking
@@ -220,8 +129,33 @@ contract Staking is IStaking, Ownable2Step {
     }
 
     /// @inheritdoc IStaking
+    function governance() external view returns (address) {
+        return _GOVERNANCE;
+    }
+
+    /// @inheritdoc IStaking
+    function slashing() external view returns (address) {
+        return _SLASHING;
+    }
+
+    /// @inheritdoc IStaking
+    function rewards() external view returns (address) {
+        return _REWARDS;
+    }
+
+    /// @inheritdoc IStaking
     function unbondingDelay() external view returns (uint64) {
         return _UNBONDING_DELAY;
+    }
+
+    /// @inheritdoc IStaking
+    function config() external view returns (Config memory) {
+        return Config({
+            unbondingDelay: _UNBONDING_DELAY,
+            churnPeriod: _CHURN_PERIOD,
+            commissionNotice: _COMMISSION_NOTICE,
+            rewardPeriod: _REWARD_PERIOD
+        });
     }
 
     /// @inheritdoc IStaking
@@ -230,65 +164,84 @@ contract Staking is IStaking, Ownable2Step {
     }
 
     /// @inheritdoc IStaking
-    function unbonding(uint256 requestId) external view returns (Unbonding memory) {
-        return _requests[requestId];
+    function rewardsOf(uint64 operatorId) external view returns (uint256) {
+        return _operators[operatorId].rewards;
     }
 
     /// @inheritdoc IStaking
     function operatorOf(address signer) external view returns (uint64) {
-        return _operatorOf[signer];
+        return _signers[signer].operatorId;
     }
 
     /// @inheritdoc IStaking
-    function weightOf(uint64 operatorId) external view returns (uint64) {
-        return _weight(_operators[operatorId].stake);
+    function answersUntil(address signer) external view returns (uint64) {
+        return _signers[signer].answersUntil;
     }
 
     /// @inheritdoc IStaking
-    function candidates() external view returns (Candidate[] memory list) {
-        uint64[] memory ids = _active;
-        list = new Candidate[](ids.length);
-        for (uint256 i; i < ids.length; ++i) {
-            Operator storage self = _operators[ids[i]];
-            list[i] = Candidate({operatorId: ids[i], signer: self.signer, weight: _weight(self.stake)});
+    function pool(uint64 operatorId) external view returns (PoolView memory) {
+        Operator storage self = _operators[operatorId];
+        Pool storage delegated = _pools[operatorId];
+        uint256 vested = _vested(delegated);
+        uint256 assets = delegated.assets + vested;
+        return PoolView({
+            series: delegated.series,
+            shares: delegated.shares,
+            assets: assets,
+            price: ShareMath.toAssets(1 ether * ShareMath.VIRTUAL_SHARES, delegated.shares, assets),
+            unvested: delegated.unvested - vested,
+            vestedBy: delegated.vestedBy,
+            commission: _commission(self),
+            nextCommission: self.nextCommission,
+            commissionFrom: self.commissionFrom
+        });
+    }
+
+    /// Takes `fraction` of the operator's pool and of its requests not yet releasable at `caseAt`.
+    function _slashSeries(uint64 operatorId, uint256 fraction, uint64 caseAt)
+        private
+        returns (uint256 fromPool, uint256 fromUnbonding)
+    {
+        Pool storage delegated = _pools[operatorId];
+        _settle(delegated);
+        Book storage book = _books[operatorId][delegated.series];
+        uint256 index = RAY - book.losses.latest();
+        uint256 next = index * (ALL - fraction) / ALL;
+        if (next < MIN_INDEX) (next, fraction) = (0, ALL);
+        uint256 liable = book.requested.latest() - book.requested.upperLookup(uint48(caseAt));
+        uint256 kept = Math.ceilDiv(liable * next, RAY);
+        uint256 before = liable * index / RAY;
+        // Rounded so that what stays covers scaled × index of every request.
+        if (before > kept) fromUnbonding = before - kept;
+        totalUnbonding -= fromUnbonding;
+        book.losses.push(uint48(caseAt), uint208(RAY - next));
+
+        uint256 assets = delegated.assets * fraction / ALL;
+        uint256 unvested = delegated.unvested * fraction / ALL;
+        delegated.assets -= uint128(assets);
+        delegated.unvested -= uint128(unvested);
+        totalDelegated -= assets;
+        totalRewards -= unvested;
+        fromPool = assets + unvested;
+        if (next == 0) {
+            emit SeriesRetired(operatorId, delegated.series);
+            delegated.shares = 0;
+            ++delegated.series;
         }
     }
 
-    /// Gives `signer` to the operator for ever.
-    function _bindSigner(uint64 operatorId, address signer) private {
-        if (signer == address(0)) revert ZeroAddress();
-        uint64 holder = _operatorOf[signer];
-        if (holder != 0) revert SignerTaken(signer, holder);
-        _operatorOf[signer] = operatorId;
+    function _closeCase(uint64 operatorId, uint64 caseAt) private {
+        if (caseAt == 0 || caseOf[operatorId] != caseAt) revert UnknownCase(operatorId, caseAt);
+        delete caseOf[operatorId];
+        _operators[operatorId].frozen = false;
     }
 
-    /// Moves `amount`, already taken from the stake, to unbonding.
-    function _unbond(uint64 operatorId, Operator storage self, uint96 amount) private returns (uint256 requestId) {
-        requestId = ++_lastRequestId;
-        uint64 releaseAt = uint64(block.timestamp) + _UNBONDING_DELAY;
-        _requests[requestId] = Unbonding({operatorId: operatorId, amount: amount, releaseAt: releaseAt});
-        ++self.openRequests;
-        totalStaked -= amount;
-        totalUnbonding += amount;
-        emit UnbondingRequested(requestId, operatorId, amount, releaseAt);
+    function _requireRegistered(Operator storage self, uint64 operatorId) private view {
+        if (self.owner == address(0)) revert UnknownOperator(operatorId);
     }
 
-    /// Takes the operator off the list of candidates; the last one fills its place.
-    function _deactivate(uint64 operatorId) private {
-        uint256 position = _position[operatorId];
-        uint64 last = _active[_active.length - 1];
-        _active[position - 1] = last;
-        _position[last] = position;
-        _active.pop();
-        delete _position[operatorId];
-    }
-
-    function _requireActive(uint64 operatorId) private view {
-        if (_position[operatorId] == 0) revert NotActive(operatorId);
-    }
-
-    function _weight(uint96 stake) private pure returns (uint64) {
-        // A uint96 of wei is below 2^37 whole METIS.
-        return uint64(stake / 1 ether);
+    function _within(uint64 time, uint64 most) private pure returns (uint64) {
+        if (time == 0 || time > most) revert TimeOutOfRange(time);
+        return time;
     }
 }

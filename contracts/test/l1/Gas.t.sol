@@ -41,7 +41,7 @@ contract GasTest is Network {
         start(32);
         vm.roll(block.number + INTERVAL);
         sequencerSet.snapshot();
-        assertLt(vm.lastCallGas().gasTotalUsed, 500_000);
+        assertLt(vm.lastCallGas().gasTotalUsed, 700_000);
         emit log_named_uint("gas", vm.lastCallGas().gasTotalUsed);
     }
 
@@ -55,7 +55,7 @@ contract GasTest is Network {
         vm.prank(ownerOf(1));
         staking.exit(1);
         emit log_named_uint("exit", vm.lastCallGas().gasTotalUsed);
-        vm.warp(block.timestamp + UNBONDING_DELAY);
+        vm.warp(block.timestamp + LEAVING);
         vm.prank(ownerOf(1));
         staking.claim(request);
         emit log_named_uint("claim", vm.lastCallGas().gasTotalUsed);

@@ -19,6 +19,11 @@ contract StakingTest is Network {
         id = register(1, 50_000 ether);
     }
 
+    /// End of the n-th slot of the exit queue from now.
+    function slotEnd(uint64 n) internal view returns (uint64) {
+        return (uint64(block.timestamp) / CHURN_PERIOD + n + 1) * CHURN_PERIOD;
+    }
+
     function asOwner() internal {
         vm.prank(owner);
     }
@@ -136,7 +141,7 @@ contract StakingTest is Network {
         staking.rotateSigner(id, vm.addr(3));
         asOwner();
         staking.exit(id);
-        vm.warp(block.timestamp + UNBONDING_DELAY);
+        vm.warp(block.timestamp + LEAVING);
         asOwner();
         staking.claim(request);
 
@@ -147,10 +152,10 @@ contract StakingTest is Network {
     }
 
     function test_setWhitelistEnabled_notGovernance_reverts() external {
-        vm.expectRevert(abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, stranger));
+        vm.expectRevert(abi.encodeWithSelector(IStaking.NotAllowed.selector, stranger));
         vm.prank(stranger);
         staking.setWhitelistEnabled(true);
-        vm.expectRevert(abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, stranger));
+        vm.expectRevert(abi.encodeWithSelector(IStaking.NotAllowed.selector, stranger));
         vm.prank(stranger);
         staking.setWhitelisted(stranger, true);
     }
@@ -187,30 +192,37 @@ contract StakingTest is Network {
     // decrease, exit, claim
 
     function test_decrease_parallelRequests_succeeds() external {
+        uint64 firstAt = slotEnd(0) + UNBONDING_DELAY;
+        vm.expectEmit(address(staking));
+        emit IStaking.UnbondingRequested(1, id, address(0), 10_000 ether, firstAt);
         asOwner();
         uint256 first = staking.decrease(id, 10_000 ether);
         vm.warp(block.timestamp + 1 days);
+        uint64 secondAt = slotEnd(0) + UNBONDING_DELAY;
         asOwner();
         uint256 second = staking.decrease(id, 20_000 ether);
-        assertEq(staking.operator(id).openRequests, 2);
+        assertEq(staking.requestsOf(address(uint160(id))).length, 2);
         assertEq(staking.totalStaked(), 20_000 ether);
         assertEq(staking.totalUnbonding(), 30_000 ether);
 
-        vm.warp(block.timestamp + UNBONDING_DELAY - 1 days);
+        vm.warp(firstAt - 1);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.StillUnbonding.selector, first, firstAt));
+        asOwner();
+        staking.claim(first);
+        vm.warp(firstAt);
         asOwner();
         staking.claim(first);
         assertEq(metis.balanceOf(owner), 10_000 ether);
-        uint64 releaseAt = uint64(block.timestamp + 1 days);
-        vm.warp(releaseAt - 1);
-        vm.expectRevert(abi.encodeWithSelector(IStaking.StillUnbonding.selector, second, releaseAt));
+        vm.warp(secondAt - 1);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.StillUnbonding.selector, second, secondAt));
         asOwner();
         staking.claim(second);
-        vm.warp(releaseAt);
+        vm.warp(secondAt);
         asOwner();
         staking.claim(second);
         assertEq(metis.balanceOf(owner), 30_000 ether);
         assertEq(staking.totalUnbonding(), 0);
-        assertEq(staking.operator(id).openRequests, 0);
+        assertEq(staking.requestsOf(address(uint160(id))).length, 0);
     }
 
     function test_decrease_belowMinimum_reverts() external {
@@ -245,26 +257,41 @@ contract StakingTest is Network {
 
     /// However many requests are open, the exit is still possible.
     function test_exit_withAllRequestsOpen_succeeds() external {
-        uint32 most = staking.MAX_REQUESTS();
+        uint256 most = staking.MAX_SELF_REQUESTS();
         for (uint256 i; i + 1 < most; ++i) {
             asOwner();
             staking.decrease(id, 1 ether);
         }
-        vm.expectRevert(abi.encodeWithSelector(IStaking.TooManyRequests.selector, most));
+        vm.expectRevert(abi.encodeWithSelector(IStaking.TooManyRequests.selector, most - 1));
         asOwner();
         staking.decrease(id, 1 ether);
         asOwner();
         staking.exit(id);
-        assertEq(staking.operator(id).openRequests, most);
+        assertEq(staking.requestsOf(address(uint160(id))).length, most);
     }
 
+    /// 50,000 METIS alone leave in three slots of 20,000; each takes its weight out of the snapshots.
     function test_exit_paysAfterDelay_succeeds() external {
         asOwner();
         uint256 request = staking.exit(id);
-        assertEq(staking.candidates().length, 0);
+        uint64 releaseAt = slotEnd(2) + UNBONDING_DELAY;
+        assertEq(staking.unbonding(request).releaseAt, releaseAt);
+        assertEq(staking.claimableAt(request), releaseAt);
+        assertEq(staking.answersUntil(vm.addr(1)), releaseAt);
+        assertEq(staking.weightOf(id), 30_000);
+        uint64 next = slotEnd(0);
+        vm.warp(next - 1);
+        assertEq(staking.weightOf(id), 30_000);
+        vm.warp(next);
+        assertEq(staking.weightOf(id), 10_000);
+        assertEq(staking.candidates()[0].weight, 10_000);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.NotEjectable.selector, id));
+        staking.eject(id);
+        vm.warp(next + CHURN_PERIOD);
         assertEq(staking.weightOf(id), 0);
-        assertEq(staking.unbonding(request).releaseAt, block.timestamp + UNBONDING_DELAY);
-        vm.warp(block.timestamp + UNBONDING_DELAY);
+        staking.eject(id);
+        assertEq(staking.candidates().length, 0);
+        vm.warp(releaseAt);
         asOwner();
         assertEq(staking.claim(request), 50_000 ether);
         assertEq(metis.balanceOf(owner), 50_000 ether);
@@ -294,6 +321,9 @@ contract StakingTest is Network {
         staking.exit(id);
         vm.prank(ownerOf(3));
         staking.exit(third);
+        vm.warp(block.timestamp + LEAVING);
+        staking.eject(id);
+        staking.eject(third);
         IStaking.Candidate[] memory left = staking.candidates();
         assertEq(left.length, 1);
         assertEq(left[0].signer, vm.addr(2));
@@ -302,7 +332,7 @@ contract StakingTest is Network {
     function test_claim_twice_reverts() external {
         asOwner();
         uint256 request = staking.exit(id);
-        vm.warp(block.timestamp + UNBONDING_DELAY);
+        vm.warp(block.timestamp + LEAVING);
         asOwner();
         staking.claim(request);
         vm.expectRevert(abi.encodeWithSelector(IStaking.UnknownRequest.selector, request));
@@ -313,7 +343,7 @@ contract StakingTest is Network {
     function test_claim_notOwner_reverts() external {
         asOwner();
         uint256 request = staking.exit(id);
-        vm.warp(block.timestamp + UNBONDING_DELAY);
+        vm.warp(block.timestamp + LEAVING);
         notOwner(stranger);
         staking.claim(request);
     }
@@ -323,7 +353,7 @@ contract StakingTest is Network {
         metis.mint(address(staking), 1_000 ether);
         asOwner();
         uint256 request = staking.exit(id);
-        vm.warp(block.timestamp + UNBONDING_DELAY);
+        vm.warp(block.timestamp + LEAVING);
         asOwner();
         assertEq(staking.claim(request), 50_000 ether);
         assertEq(metis.balanceOf(address(staking)), 1_000 ether);
@@ -387,7 +417,7 @@ contract StakingTest is Network {
         staking.acceptOperator(id);
         assertEq(staking.operator(id).owner, stranger);
         assertEq(staking.operator(id).pendingOwner, address(0));
-        vm.warp(block.timestamp + UNBONDING_DELAY);
+        vm.warp(block.timestamp + LEAVING);
         notOwner(owner);
         staking.claim(request);
         vm.prank(stranger);
@@ -462,12 +492,28 @@ contract StakingTest is Network {
 
     function test_constructor_outOfRange_reverts() external {
         IERC20 token = IERC20(address(metis));
-        vm.expectRevert(abi.encodeWithSelector(IStaking.UnbondingDelayOutOfRange.selector, 0));
-        new Staking(token, governance, 0);
-        vm.expectRevert(abi.encodeWithSelector(IStaking.UnbondingDelayOutOfRange.selector, 60 days + 1));
-        new Staking(token, governance, 60 days + 1);
+        IStaking.Config memory config = staking.config();
+        assertEq(config.unbondingDelay, UNBONDING_DELAY);
+        assertEq(config.churnPeriod, CHURN_PERIOD);
+        assertEq(config.commissionNotice, COMMISSION_NOTICE);
+        assertEq(config.rewardPeriod, REWARD_PERIOD);
+        for (uint256 i; i < 8; ++i) {
+            uint64[4] memory times = [UNBONDING_DELAY, CHURN_PERIOD, COMMISSION_NOTICE, REWARD_PERIOD];
+            uint64 most = i / 2 % 2 == 0 ? 60 days : 7 days;
+            uint64 time = i % 2 == 0 ? 0 : most + 1;
+            times[i / 2] = time;
+            vm.expectRevert(abi.encodeWithSelector(IStaking.TimeOutOfRange.selector, time));
+            new Staking(token, governance, slasher, rewarder, IStaking.Config(times[0], times[1], times[2], times[3]));
+        }
         vm.expectRevert(IStaking.ZeroAddress.selector);
-        new Staking(IERC20(address(0)), governance, 1);
+        new Staking(IERC20(address(0)), governance, slasher, rewarder, config);
+        vm.expectRevert(IStaking.ZeroAddress.selector);
+        new Staking(token, governance, address(0), rewarder, config);
+        vm.expectRevert(IStaking.ZeroAddress.selector);
+        new Staking(token, governance, slasher, address(0), config);
+        assertEq(staking.governance(), governance);
+        assertEq(staking.slashing(), slasher);
+        assertEq(staking.rewards(), rewarder);
     }
 
     function test_mint_notDeployer_reverts() external {
@@ -489,9 +535,9 @@ contract StakingTest is Network {
         }
         vm.startPrank(ownerOf(9));
         uint256 part = staking.decrease(other, amount);
-        assertEq(staking.weightOf(other), (stake - amount) / 1 ether);
         uint256 rest = staking.exit(other);
-        vm.warp(block.timestamp + UNBONDING_DELAY);
+        vm.warp(block.timestamp + LEAVING);
+        assertEq(staking.weightOf(other), 0);
         staking.claim(part);
         staking.claim(rest);
         vm.stopPrank();

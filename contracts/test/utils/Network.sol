@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Deploy} from "../../script/Deploy.s.sol";
+import {IStaking} from "../../src/interfaces/IStaking.sol";
 import {BatchRegistry} from "../../src/l1/BatchRegistry.sol";
 import {DevnetMetis} from "../../src/l1/DevnetMetis.sol";
 import {L1Bridge} from "../../src/l1/L1Bridge.sol";
@@ -18,6 +19,11 @@ import {Test} from "./Test.sol";
 /// A deployed network whose signers' private keys are known: the signer of key k is `vm.addr(k)`.
 abstract contract Network is Test {
     uint64 internal constant UNBONDING_DELAY = 21 days;
+    uint64 internal constant CHURN_PERIOD = 1 days;
+    /// Enough for any exit of these tests: at most eight slots of the exit queue, then the delay.
+    uint64 internal constant LEAVING = UNBONDING_DELAY + 8 * CHURN_PERIOD;
+    uint64 internal constant COMMISSION_NOTICE = 7 days;
+    uint64 internal constant REWARD_PERIOD = 10 minutes;
     uint64 internal constant INTERVAL = 10;
     uint64 internal constant BLOCK_GAS = 20_000_000;
     uint64 internal constant DEADLINE = 30 minutes;
@@ -27,6 +33,9 @@ abstract contract Network is Test {
 
     address internal governance = makeAddr("governance");
     address internal recipient = makeAddr("recipient");
+    /// Stand where the contracts Slashing and Rewards are in a deployment.
+    address internal slasher = makeAddr("slasher");
+    address internal rewarder = makeAddr("rewarder");
     DevnetMetis internal metis;
     Staking internal staking;
     SequencerSet internal sequencerSet;
@@ -46,7 +55,14 @@ abstract contract Network is Test {
             Deploy.Config({
                 metis: address(new DevnetMetis()),
                 governance: governance,
-                unbondingDelay: UNBONDING_DELAY,
+                slashing: slasher,
+                rewards: rewarder,
+                staking: IStaking.Config({
+                    unbondingDelay: UNBONDING_DELAY,
+                    churnPeriod: CHURN_PERIOD,
+                    commissionNotice: COMMISSION_NOTICE,
+                    rewardPeriod: REWARD_PERIOD
+                }),
                 snapshotInterval: INTERVAL,
                 maxMembers: uint8(Members.MAX),
                 maxBlockGas: BLOCK_GAS,
