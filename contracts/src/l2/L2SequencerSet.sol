@@ -57,10 +57,10 @@ contract L2SequencerSet {
         uint64 turnBlocks_,
         uint64 snapshotId,
         bytes32 seed,
-        bytes32[] calldata members,
+        bytes32[] memory members,
         uint64 nextSnapshotId,
         bytes32 nextSeed,
-        bytes32[] calldata nextMembers
+        bytes32[] memory nextMembers
     ) external {
         if (msg.sender != DEPOSITOR_ACCOUNT) revert NotDepositor();
         if (epochBlocks_ == 0 || turnBlocks_ == 0) revert MalformedEpoch();
@@ -123,7 +123,7 @@ contract L2SequencerSet {
         return 0;
     }
 
-    function _write(Set storage set, uint64 snapshotId, bytes32 seed, bytes32[] calldata members) private {
+    function _write(Set storage set, uint64 snapshotId, bytes32 seed, bytes32[] memory members) private {
         if (members.length == 0 || members.length > Members.MAX) revert MalformedSet();
         uint256 total;
         address last;

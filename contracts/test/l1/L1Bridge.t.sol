@@ -95,7 +95,7 @@ contract L1BridgeTest is Bridges {
     }
 
     /// The second deposit needs no metadata and less gas.
-    function test_depositERC20_second_isCheaper() external {
+    function test_depositERC20_gasOfSecond_succeeds() external {
         deposit(address(token), 1e6);
         assertLt(usedGas, givenGas * 2 / 3);
         uint256 first = givenGas;
@@ -106,7 +106,7 @@ contract L1BridgeTest is Bridges {
     }
 
     /// The longest names still fit into two thirds of the gas.
-    function test_depositERC20_longestName_fits() external {
+    function test_depositERC20_gasOfLongestName_succeeds() external {
         bytes memory long = new bytes(TokenMetadata.MAX_BYTES + 1);
         for (uint256 i; i < long.length; ++i) {
             long[i] = "n";

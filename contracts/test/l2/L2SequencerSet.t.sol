@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {L2SequencerSet} from "../../src/l2/L2SequencerSet.sol";
 import {Members} from "../../src/libraries/Members.sol";
+import {EpochCall, Epochs} from "../utils/Epochs.sol";
 import {Test} from "../utils/Test.sol";
 
 contract L2SequencerSetTest is Test {
@@ -21,9 +22,24 @@ contract L2SequencerSetTest is Test {
         }
     }
 
+    function callOf(uint64 epoch, bytes32[] memory members, bytes32[] memory nextMembers)
+        internal
+        pure
+        returns (EpochCall memory)
+    {
+        return
+            EpochCall(epoch, 1 + epoch * 100, 100, 30, 7, keccak256("now"), members, 8, keccak256("then"), nextMembers);
+    }
+
+    function send(EpochCall memory call, bytes4 refusal) internal {
+        (bool done, bytes memory answer) = address(set).call(Epochs.encode(call));
+        assertEq(done, refusal == 0);
+        assertEq(answer, refusal == 0 ? bytes("") : abi.encodePacked(refusal));
+    }
+
     function begin(uint64 epoch, bytes32[] memory members, bytes32[] memory nextMembers) internal {
         vm.prank(DEPOSITOR);
-        set.setEpoch(epoch, 1 + epoch * 100, 100, 30, 7, keccak256("now"), members, 8, keccak256("then"), nextMembers);
+        send(callOf(epoch, members, nextMembers), 0);
     }
 
     function test_setEpoch_twoSets_succeeds() external {
@@ -62,25 +78,26 @@ contract L2SequencerSetTest is Test {
     }
 
     function test_setEpoch_stranger_reverts() external {
-        vm.expectRevert(L2SequencerSet.NotDepositor.selector);
-        set.setEpoch(0, 1, 100, 10, 1, 0, words(1, 1), 1, 0, words(1, 1));
+        send(callOf(1, words(1, 1), words(1, 1)), L2SequencerSet.NotDepositor.selector);
     }
 
     function test_setEpoch_malformed_reverts() external {
         bytes32[] memory twice = words(2, 10);
         twice[1] = twice[0];
-        bytes32[][3] memory bad = [words(0, 10), words(33, 10), twice];
-        for (uint256 i; i < bad.length; ++i) {
-            vm.expectRevert(L2SequencerSet.MalformedSet.selector);
-            begin(1, bad[i], words(1, 10));
-            vm.expectRevert(L2SequencerSet.MalformedSet.selector);
-            begin(1, words(1, 10), bad[i]);
-        }
+        bytes32[] memory weightless = words(1, 10);
+        weightless[0] = Members.word(address(11), 0);
+        bytes32[][4] memory bad = [words(0, 10), words(33, 10), twice, weightless];
         vm.startPrank(DEPOSITOR);
-        vm.expectRevert(L2SequencerSet.MalformedEpoch.selector);
-        set.setEpoch(0, 1, 0, 10, 1, 0, words(1, 1), 1, 0, words(1, 1));
-        vm.expectRevert(L2SequencerSet.MalformedEpoch.selector);
-        set.setEpoch(0, 1, 100, 0, 1, 0, words(1, 1), 1, 0, words(1, 1));
+        for (uint256 i; i < bad.length; ++i) {
+            send(callOf(1, bad[i], words(1, 10)), L2SequencerSet.MalformedSet.selector);
+            send(callOf(1, words(1, 10), bad[i]), L2SequencerSet.MalformedSet.selector);
+        }
+        EpochCall memory call = callOf(1, words(1, 1), words(1, 1));
+        call.epochBlocks = 0;
+        send(call, L2SequencerSet.MalformedEpoch.selector);
+        call = callOf(1, words(1, 1), words(1, 1));
+        call.turnBlocks = 0;
+        send(call, L2SequencerSet.MalformedEpoch.selector);
     }
 
     /// Two full sets, written for the first time.
