@@ -5,7 +5,8 @@ import {FastLZ} from "../libraries/FastLZ.sol";
 import {L1Block} from "./L1Block.sol";
 
 /// L1 data fee for wallets, predeploy 0x420000000000000000000000000000000000000F. Interface and arithmetic are the OP Stack's
-/// from Fjord on; every later fork is active from genesis.
+/// from Fjord on; every later fork is active from genesis. Results are wei of METIS: L1's fees are in ether, and the scalars
+/// carry the number of METIS an ether is worth (docs/decisions/0006).
 contract GasPriceOracle {
     /// A parameter that has not existed since Ecotone.
     error Deprecated();
