@@ -45,7 +45,7 @@ contract SigningVectorsTest is Test, SigningVectors {
         string memory bindingType = "PeerBinding(bytes32 peerIdHash,uint64 expires)";
         assertEq(vm.eip712HashStruct(bindingType, abi.encode(peerBinding())), Signing.hash(peerBinding()));
         string memory headerType =
-            "BatchHeader(uint64 index,bytes32 parentHash,uint64 firstHeight,uint64 lastHeight,bytes32 lastBlockHash,bytes32 stateRoot,bytes32 withdrawalsRoot,bytes32 blocksRoot,bytes32 dataHash,uint64 snapshotId,uint64 l1OriginNumber,bytes32 l1OriginHash,uint64 depositCount)";
+            "BatchHeader(uint64 index,bytes32 parentHash,uint64 firstHeight,uint64 lastHeight,bytes32 lastBlockHash,bytes32 stateRoot,bytes32 withdrawalsRoot,bytes32 blocksRoot,bytes32 dataHash,uint64 snapshotId,uint64 l1OriginNumber,bytes32 l1OriginHash,uint64 depositCount,uint256 turns)";
         assertEq(vm.eip712HashStruct(headerType, abi.encode(header())), this.hashHeader(header()));
     }
 

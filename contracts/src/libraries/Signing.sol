@@ -22,7 +22,7 @@ library Signing {
     bytes32 internal constant BATCH_HEADER_TYPEHASH = keccak256(
         "BatchHeader(uint64 index,bytes32 parentHash,uint64 firstHeight,uint64 lastHeight,bytes32 lastBlockHash,"
         "bytes32 stateRoot,bytes32 withdrawalsRoot,bytes32 blocksRoot,bytes32 dataHash,uint64 snapshotId,"
-        "uint64 l1OriginNumber,bytes32 l1OriginHash,uint64 depositCount)"
+        "uint64 l1OriginNumber,bytes32 l1OriginHash,uint64 depositCount,uint256 turns)"
     );
 
     /// Domain separator of a network.

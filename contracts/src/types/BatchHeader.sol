@@ -15,6 +15,8 @@ pragma solidity 0.8.37;
 /// @param l1OriginNumber Number of the L1 origin of the last block.
 /// @param l1OriginHash Hash of the L1 origin of the last block.
 /// @param depositCount Deposit queue items executed by L2 up to and including `lastHeight`.
+/// @param turns Turns served, 8 bits a member of the set, member 0 lowest: turns whose last height lies in the batch, counted
+/// for the leader that the block at that height names. A batch lies in one epoch, which has at most 255 turns.
 struct BatchHeader {
     uint64 index;
     bytes32 parentHash;
@@ -29,4 +31,5 @@ struct BatchHeader {
     uint64 l1OriginNumber;
     bytes32 l1OriginHash;
     uint64 depositCount;
+    uint256 turns;
 }

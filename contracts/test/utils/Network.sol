@@ -128,7 +128,8 @@ abstract contract Network is Test {
             snapshotId: sequencerSet.latestId(),
             l1OriginNumber: origin,
             l1OriginHash: blockhash(origin),
-            depositCount: itemsUpTo(origin)
+            depositCount: itemsUpTo(origin),
+            turns: 0
         });
     }
 

@@ -44,7 +44,8 @@ abstract contract SigningVectors is TestBase {
             snapshotId: 5,
             l1OriginNumber: 12_345,
             l1OriginHash: keccak256("l1Origin"),
-            depositCount: 17
+            depositCount: 17,
+            turns: (2 << 248) | (1 << 24) | (255 << 8) | 3
         });
     }
 
@@ -173,6 +174,7 @@ abstract contract SigningVectors is TestBase {
                 _line(2, "l1OriginNumber", vm.toString(h.l1OriginNumber)),
                 _line(2, "l1OriginHash", _hex(h.l1OriginHash)),
                 _line(2, "depositCount", vm.toString(h.depositCount)),
+                _line(2, "turns", _hex(bytes32(h.turns))),
                 _hashes(separator, this.hashHeader(h))
             )
         );
