@@ -9,7 +9,7 @@ use alloy_sol_types::{SolCall, SolEvent};
 use eyre::{Result, WrapErr, eyre};
 use l1::{
     L1Call, SenderConfig, TransactionSender,
-    contracts::{BatchRegistry, DepositQueue, DevnetMetis},
+    contracts::{BatchRegistry, DepositQueue, DevnetMetis, bound},
 };
 use protocol::{BatchHeader, SequencerSet};
 
@@ -55,7 +55,7 @@ pub async fn accepted(network: &Network) -> Result<Vec<Accepted>> {
     for log in logs {
         let event = BatchRegistry::BatchSubmitted::decode_log(&log.inner).wrap_err("BatchSubmitted")?;
         found.push(Accepted {
-            header: event.data.header.into(),
+            header: bound(&event.data.header),
             hash: event.data.batchHash,
             bitmap: event.data.bitmap,
             blobs: event.data.blobs,

@@ -1,17 +1,18 @@
 //! What is posted to L1 and what is signed for it (DESIGN §3.6).
 
-use alloy_primitives::{B256, Bytes, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::{SolStruct, sol};
 
 use crate::{
-    SequencerSet, Weight,
+    Height, SequencerSet, Weight,
+    genesis::Params,
     limits::MAX_MEMBERS,
     signing::{CompactSignature, Domain},
 };
 
 sol! {
     /// The statement every signer of a batch answers for. Field meanings: `docs/specification/batches.md`.
-    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[derive(Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct BatchHeader {
         uint64 index;
@@ -27,6 +28,7 @@ sol! {
         uint64 l1OriginNumber;
         bytes32 l1OriginHash;
         uint64 depositCount;
+        uint256 turns;
     }
 }
 
@@ -36,6 +38,20 @@ impl BatchHeader {
     pub fn hash(&self) -> B256 {
         self.eip712_hash_struct()
     }
+}
+
+/// `turns` of a batch header: the turns that end among these blocks, eight bits a member, each counted for the leader that
+/// the turn's last block names (4.1). The blocks are of one epoch, whose set is `set`.
+#[must_use]
+pub fn turns_served(params: &Params, set: &SequencerSet, blocks: impl IntoIterator<Item = (Height, Address)>) -> U256 {
+    let mut counts = [0u8; 32];
+    for (_, leader) in blocks.into_iter().filter(|(height, _)| params.ends_turn(*height)) {
+        if let Some(count) = set.index_of(leader).and_then(|index| counts.get_mut(index)) {
+            // Does not saturate: an epoch has at most 255 turns.
+            *count = count.saturating_add(1);
+        }
+    }
+    U256::from_le_bytes(counts)
 }
 
 /// `keccak256` of the concatenated block hashes of a batch, in order.
@@ -128,5 +144,34 @@ impl BatchCertificate {
             return Err(CertificateError::NoQuorum(Weight(signed), set.total()));
         }
         Ok(Weight(signed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Member, SnapshotId};
+
+    #[test]
+    fn turns_count_where_they_end_for_whoever_led_last() {
+        let signers = [1u8, 2, 3].map(Address::repeat_byte);
+        let members = signers.map(|signer| Member { signer, weight: Weight(1) });
+        let set = SequencerSet::new(SnapshotId(1), members.into()).unwrap();
+        let params = Params { epoch_blocks: 30, turn_blocks: 10, ..Params::default() };
+        let turns = |from: u64, leaders: &[Address]| {
+            turns_served(&params, &set, (from..).map(Height).zip(leaders.iter().copied()))
+        };
+        // Heights 1 to 30: each turn is one member's, but the last is rescued in its middle.
+        let mut leaders = [vec![signers[0]; 10], vec![signers[2]; 10], vec![signers[2]; 10]].concat();
+        leaders[25..].fill(signers[1]);
+        assert_eq!(turns(1, &leaders), U256::from(0x01_01_01));
+        // However the blocks are cut into batches, each turn counts once.
+        assert_eq!(turns(1, &leaders[..9]), U256::ZERO);
+        assert_eq!(turns(10, &leaders[9..20]), U256::from(0x01_00_01));
+        assert_eq!(turns(21, &leaders[20..]), U256::from(0x00_01_00));
+        assert_eq!(turns(10, &[Address::ZERO]), U256::ZERO, "nobody's turn");
+        let longest = Params { epoch_blocks: 255, turn_blocks: 1, ..params };
+        let all = turns_served(&longest, &set, (1..=255).map(|height| (Height(height), signers[1])));
+        assert_eq!(all, U256::from(0xff_00));
     }
 }

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Epoch, Height, L1Origin, SequencerSet, signing::Domain};
 
+/// Most turns of an epoch: batch headers count a member's turns in one byte.
+const MAX_TURNS: u64 = 255;
+
 /// Protocol parameters (DESIGN §4).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -82,6 +85,12 @@ impl Params {
     #[must_use]
     pub const fn first_height(&self, epoch: Epoch) -> Height {
         Height(epoch.0.saturating_mul(self.epoch_blocks).saturating_add(1))
+    }
+
+    /// Whether a turn ends with this height. Turns divide epochs, so that they end at multiples of their length.
+    #[must_use]
+    pub const fn ends_turn(&self, height: Height) -> bool {
+        height.0 > 0 && height.0.is_multiple_of(self.turn_blocks)
     }
 
     /// Last height of an epoch.
@@ -178,6 +187,10 @@ impl Genesis {
             (self.chain_id != self.l1.chain_id, "chainId must differ from the L1 chain id (replayed transactions)"),
             (p.epoch_blocks > 0 && p.turn_blocks > 0, "epochBlocks and turnBlocks must be positive"),
             (p.turn_blocks > 0 && p.epoch_blocks.is_multiple_of(p.turn_blocks), "turnBlocks must divide epochBlocks"),
+            (
+                p.epoch_blocks.checked_div(p.turn_blocks).is_some_and(|turns| turns <= MAX_TURNS),
+                "epochBlocks must not exceed 255 times turnBlocks (batch headers count turns in bytes)",
+            ),
             (p.block_interval_ms >= 50, "blockIntervalMs must be at least 50"),
             (p.idle_interval_ms >= p.block_interval_ms, "idleIntervalMs must not be below blockIntervalMs"),
             (p.propose_timeout_ms > 0 && p.vote_timeout_ms > 0, "timeouts must be positive"),

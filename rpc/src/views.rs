@@ -188,6 +188,8 @@ pub struct BatchView {
     /// Queue items executed up to the last block.
     #[serde(with = "alloy_serde::quantity")]
     pub deposit_count: u64,
+    /// Turns served, eight bits a member, member 0 lowest.
+    pub turns: U256,
     /// How far it has come.
     pub status: BatchStatus,
     /// Members that signed, bit by bit; `None` while unknown.
@@ -347,6 +349,7 @@ pub(crate) fn batch(record: &BatchRecord) -> BatchView {
         l1_origin_number: header.l1OriginNumber,
         l1_origin_hash: header.l1OriginHash,
         deposit_count: header.depositCount,
+        turns: header.turns,
         status: record.status,
         bitmap,
         signed_weight: members.is_some().then(|| sum(&signers)),

@@ -5,7 +5,7 @@ use derivation::limits::{MAX_BLOCKS, MAX_CALLDATA_CHANNEL, MAX_CHANNEL_BYTES};
 use derivation::{BatchBlock, ChannelError};
 use l1::{BatchPayload, L1Error};
 use protocol::genesis::Params;
-use protocol::{BatchHeader, Height, batch::blocks_root, block};
+use protocol::{BatchHeader, Height, SequencerSet, batch::blocks_root, batch::turns_served, block};
 
 use crate::ports::{ChainBlock, ChainError, ChainReader};
 
@@ -146,7 +146,7 @@ pub fn build_batch(
         }
     };
     let payload = da.payload(&channel).map_err(|_| BuildError::TooLarge(first))?;
-    let header = header(parent, &blocks, set.snapshot.0, payload.data_hash()?).ok_or(BuildError::Nothing)?;
+    let header = header(parent, &blocks, params, &set, payload.data_hash()?).ok_or(BuildError::Nothing)?;
     Ok(BatchPlan { header, channel, hashes: blocks.iter().map(|block| block.hash).collect() })
 }
 
@@ -167,17 +167,19 @@ fn load(chain: &dyn ChainReader, first: Height, last: Height, capacity: usize) -
     if blocks.is_empty() { Err(BuildError::Nothing) } else { Ok(blocks) }
 }
 
-/// The one header that describes these blocks after this parent. `None` without blocks.
+/// The one header that describes these blocks of one epoch, whose set is `set`, after this parent. `None` without blocks.
 #[must_use]
 pub(crate) fn header(
     parent: &ParentBatch,
     blocks: &[ChainBlock],
-    snapshot: u64,
+    params: &Params,
+    set: &SequencerSet,
     data_hash: B256,
 ) -> Option<BatchHeader> {
     let (first, last) = (blocks.first()?, blocks.last()?);
     let hashes: Vec<B256> = blocks.iter().map(|block| block.hash).collect();
     let deposits: u64 = blocks.iter().map(|block| block.deposits).sum();
+    let leaders = blocks.iter().map(|block| (Height(block.header.number), block::leader(&block.header)));
     Some(BatchHeader {
         index: parent.index.saturating_add(1),
         parentHash: parent.hash,
@@ -188,9 +190,10 @@ pub(crate) fn header(
         withdrawalsRoot: last.header.withdrawals_root.unwrap_or_default(),
         blocksRoot: blocks_root(&hashes),
         dataHash: data_hash,
-        snapshotId: snapshot,
+        snapshotId: set.snapshot.0,
         l1OriginNumber: last.origin_number,
         l1OriginHash: last.origin_hash,
         depositCount: parent.deposit_count.saturating_add(deposits),
+        turns: turns_served(params, set, leaders),
     })
 }

@@ -88,11 +88,33 @@ pub fn check_proposal(
     let data_hash = payload.data_hash().map_err(|error| Mismatch::Kzg(error.to_string()))?;
     let first = Height(header.firstHeight);
     let set = chain.set_of(params.epoch_of(first))?.ok_or(Mismatch::NotDecided(first))?;
-    let expected = expected_header(parent, &blocks, set.snapshot.0, data_hash).ok_or(Mismatch::Count(0))?;
+    let expected = expected_header(parent, &blocks, params, &set, data_hash).ok_or(Mismatch::Count(0))?;
     match first_difference(header, &expected) {
         Some(field) => Err(Mismatch::Field(field)),
         None => Ok(blocks.iter().map(|block| block.hash).collect()),
     }
+}
+
+/// What of a batch on L1 contradicts the node's own chain, by field; `None` if nothing does, or if the node does not have the
+/// blocks yet. The data are not looked at.
+///
+/// # Errors
+/// The store failed.
+pub fn contradiction(
+    header: &BatchHeader,
+    parent: &ParentBatch,
+    params: &Params,
+    chain: &dyn ChainReader,
+) -> Result<Option<&'static str>, ChainError> {
+    let blocks = match own_blocks(header, parent, params, chain) {
+        Ok(blocks) => blocks,
+        Err(Mismatch::Chain(error)) => return Err(error),
+        Err(Mismatch::NotDecided(_)) => return Ok(None),
+        Err(_) => return Ok(Some("lastHeight")),
+    };
+    let Some(set) = chain.set_of(params.epoch_of(Height(header.firstHeight)))? else { return Ok(None) };
+    let expected = expected_header(parent, &blocks, params, &set, header.dataHash);
+    Ok(expected.and_then(|expected| first_difference(header, &expected)))
 }
 
 fn own_blocks(
@@ -130,6 +152,7 @@ fn first_difference(ours: &BatchHeader, theirs: &BatchHeader) -> Option<&'static
         l1OriginNumber,
         l1OriginHash,
         depositCount,
+        turns,
     } = theirs;
     [
         ("index", ours.index == *index),
@@ -145,6 +168,7 @@ fn first_difference(ours: &BatchHeader, theirs: &BatchHeader) -> Option<&'static
         ("l1OriginNumber", ours.l1OriginNumber == *l1OriginNumber),
         ("l1OriginHash", ours.l1OriginHash == *l1OriginHash),
         ("depositCount", ours.depositCount == *depositCount),
+        ("turns", ours.turns == *turns),
     ]
     .into_iter()
     .find_map(|(name, equal)| (!equal).then_some(name))

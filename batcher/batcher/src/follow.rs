@@ -21,6 +21,8 @@ const MAX_WAITING: usize = 64;
 pub struct DerivedBatch {
     /// The certified statement: after execution, the last block must have this hash and these roots.
     pub header: BatchHeader,
+    /// The batch before it.
+    pub parent: ParentBatch,
     /// Blocks in order. Fewer than the header's range when an L1 reorg brought a batch over heights known before.
     pub blocks: Vec<DerivedBlock>,
 }
@@ -74,6 +76,7 @@ impl BatchPipeline {
     pub fn derive(
         &mut self,
         header: &BatchHeader,
+        parent: &ParentBatch,
         content: &[BatchBlock],
         l1: &dyn FinalL1,
     ) -> Result<DerivedBatch, Result<DeriveError, FollowError>> {
@@ -97,7 +100,7 @@ impl BatchPipeline {
             }
         }
         self.tip = tip;
-        Ok(DerivedBatch { header: header.clone(), blocks })
+        Ok(DerivedBatch { header: header.clone(), parent: *parent, blocks })
     }
 }
 
@@ -108,7 +111,7 @@ pub struct L1Follower<S> {
     finals: FinalBlocks,
     pipeline: BatchPipeline,
     batches: L1Batches,
-    waiting: Vec<(BatchHeader, Vec<BatchBlock>)>,
+    waiting: Vec<(BatchHeader, ParentBatch, Vec<BatchBlock>)>,
 }
 
 impl<S: BlobSource> L1Follower<S> {
@@ -133,16 +136,16 @@ impl<S: BlobSource> L1Follower<S> {
     pub async fn on_event(&mut self, event: &L1Event) -> Result<Vec<DerivedBatch>, FollowError> {
         match event {
             L1Event::BatchIncluded(batch) => {
-                let before = self.batches.tip().index;
+                let parent = self.batches.tip();
                 self.batches.included(&batch.header)?;
-                if batch.header.index <= before || batch.header.lastHeight <= self.pipeline.tip.height.0 {
+                if batch.header.index <= parent.index || batch.header.lastHeight <= self.pipeline.tip.height.0 {
                     return Ok(Vec::new());
                 }
                 if self.waiting.len() >= MAX_WAITING {
                     return Err(FollowError::Waiting);
                 }
                 let content = self.load(batch).await?;
-                self.waiting.push((batch.header.clone(), content));
+                self.waiting.push((batch.header.clone(), parent, content));
             }
             L1Event::BatchDropped(batch) => self.batches.dropped(&batch.header),
             L1Event::Final(block) => {
@@ -190,8 +193,8 @@ impl<S: BlobSource> L1Follower<S> {
 
     fn drain(&mut self) -> Result<Vec<DerivedBatch>, FollowError> {
         let mut derived = Vec::new();
-        while let Some((header, content)) = self.waiting.first() {
-            match self.pipeline.derive(header, content, &self.finals) {
+        while let Some((header, parent, content)) = self.waiting.first() {
+            match self.pipeline.derive(header, parent, content, &self.finals) {
                 Ok(batch) => derived.push(batch),
                 Err(Ok(temporary)) => {
                     tracing::debug!(batch = header.index, %temporary, "batch waits for L1");

@@ -30,11 +30,9 @@ mod poster;
 mod record;
 mod shell;
 mod state;
-#[cfg(test)]
-mod tests;
 
 pub use build::{BatchPlan, BuildError, DataAvailability, ParentBatch, build_batch};
-pub use check::{Mismatch, check_proposal};
+pub use check::{Mismatch, check_proposal, contradiction};
 pub use config::{AlterProposal, BatcherConfig, BatcherError, BatcherPorts, BatcherStatus};
 pub use follow::{BatchPipeline, DerivedBatch, FollowError, L1Follower};
 pub use gatherer::{Gatherer, SignatureVerdict};

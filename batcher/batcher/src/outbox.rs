@@ -132,7 +132,7 @@ mod tests {
 
     fn batch(index: u64, parent: B256) -> CertifiedBatch {
         CertifiedBatch {
-            header: BatchHeader { index, parentHash: parent, ..crate::tests::empty_header() },
+            header: BatchHeader { index, parentHash: parent, ..BatchHeader::default() },
             da: DataAvailability::Calldata,
             channel: vec![1, 2, 3].into(),
             certificate: BatchCertificate {

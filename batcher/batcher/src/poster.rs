@@ -2,7 +2,10 @@
 
 use alloy_primitives::Bytes;
 use alloy_sol_types::{SolCall, SolInterface};
-use l1::contracts::BatchRegistry::{BatchRegistryErrors, submitBatchCall};
+use l1::contracts::{
+    BatchRegistry::{BatchRegistryErrors, submitBatchCall},
+    bound,
+};
 use l1::{BatchPayload, L1Call, SendError, Severity, TransactionSender};
 
 use crate::CertifiedBatch;
@@ -36,7 +39,7 @@ pub fn submit_call(
         BatchPayload::Calldata(data) => (Vec::new(), data),
     };
     let call = submitBatchCall {
-        header: (&batch.header).into(),
+        header: bound(&batch.header),
         members: batch.certificate.members.clone(),
         bitmap: batch.certificate.bitmap,
         signatures: batch.certificate.signatures.clone(),

@@ -137,7 +137,7 @@ mod tests {
             firstHeight: first,
             lastHeight: first + hashes.len() as u64 - 1,
             lastBlockHash: *hashes.last().unwrap(),
-            ..crate::tests::empty_header()
+            ..BatchHeader::default()
         }
     }
 

@@ -1,8 +1,11 @@
 //! Bindings of the L1 contracts, made from the committed artifacts: what is deployed is what is called.
+//!
+//! Each artifact brings structs of its own. Where they are structs of the protocol, [`bound`] turns one into the other by
+//! their common ABI layout, so that their fields are declared once.
 
 #![allow(missing_docs, clippy::too_many_arguments, clippy::indexing_slicing, clippy::unwrap_used, unreachable_pub)]
 
-use alloy_sol_types::sol;
+use alloy_sol_types::{SolType, SolValue, sol};
 
 sol!(
     /// The METIS token of a development network.
@@ -36,74 +39,28 @@ sol!(
     "../../contracts/artifacts/BatchRegistry.json"
 );
 
-pub use BatchRegistry::BatchHeader;
-
-impl From<&protocol::BatchHeader> for BatchHeader {
-    fn from(header: &protocol::BatchHeader) -> Self {
-        let protocol::BatchHeader {
-            index,
-            parentHash,
-            firstHeight,
-            lastHeight,
-            lastBlockHash,
-            stateRoot,
-            withdrawalsRoot,
-            blocksRoot,
-            dataHash,
-            snapshotId,
-            l1OriginNumber,
-            l1OriginHash,
-            depositCount,
-        } = header.clone();
-        Self {
-            index,
-            parentHash,
-            firstHeight,
-            lastHeight,
-            lastBlockHash,
-            stateRoot,
-            withdrawalsRoot,
-            blocksRoot,
-            dataHash,
-            snapshotId,
-            l1OriginNumber,
-            l1OriginHash,
-            depositCount,
-        }
-    }
+/// A struct of the protocol as the struct of a contract's binding, or back. Both have the same ABI layout, or this does not
+/// compile; that the fields have the same names and order is tested for each pair.
+pub fn bound<From, To>(value: &From) -> To
+where
+    From: SolValue,
+    To: for<'a> SolType<RustType = To, Token<'a> = <From::SolType as SolType>::Token<'a>>,
+{
+    To::detokenize(value.tokenize())
 }
 
-impl From<BatchHeader> for protocol::BatchHeader {
-    fn from(header: BatchHeader) -> Self {
-        let BatchHeader {
-            index,
-            parentHash,
-            firstHeight,
-            lastHeight,
-            lastBlockHash,
-            stateRoot,
-            withdrawalsRoot,
-            blocksRoot,
-            dataHash,
-            snapshotId,
-            l1OriginNumber,
-            l1OriginHash,
-            depositCount,
-        } = header;
-        Self {
-            index,
-            parentHash,
-            firstHeight,
-            lastHeight,
-            lastBlockHash,
-            stateRoot,
-            withdrawalsRoot,
-            blocksRoot,
-            dataHash,
-            snapshotId,
-            l1OriginNumber,
-            l1OriginHash,
-            depositCount,
-        }
+#[cfg(test)]
+mod tests {
+    use alloy_sol_types::SolStruct;
+
+    use super::*;
+
+    fn same<A: SolStruct, B: SolStruct>() {
+        assert_eq!(A::eip712_encode_type(), B::eip712_encode_type());
+    }
+
+    #[test]
+    fn structs_of_contracts_are_the_protocols() {
+        same::<BatchRegistry::BatchHeader, protocol::BatchHeader>();
     }
 }

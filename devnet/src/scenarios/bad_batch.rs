@@ -6,7 +6,7 @@ use std::time::Duration;
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::SolError;
 use eyre::{Result, WrapErr, ensure, eyre};
-use l1::contracts::BatchRegistry;
+use l1::contracts::{BatchRegistry, bound};
 use node::config::Role;
 use protocol::{BatchHeader, signing::CompactSignature};
 
@@ -200,7 +200,7 @@ fn signed(
     }
     ensure!(!signatures.is_empty(), "nobody signs");
     Ok(BatchRegistry::submitBatchCall {
-        header: header.into(),
+        header: bound(header),
         members: set.words(),
         bitmap,
         signatures: signatures.into(),

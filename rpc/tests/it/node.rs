@@ -333,6 +333,7 @@ impl Backend for TestNode {
             l1OriginNumber: 77,
             l1OriginHash: L1_HASH,
             depositCount: 0,
+            turns: U256::from(1),
         };
         let digest = genesis().domain().digest(&header);
         let signatures: Vec<_> = (2..=4)

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use alloy_rlp::Decodable;
-use batcher::DerivedBatch;
+use batcher::{DerivedBatch, contradiction};
 use network::{DecidedBlock, NetworkHandle, Verdict, limits::MAX_BLOCKS_PER_REQUEST};
 use protocol::{CommitCertificate, Height};
 
 use crate::{
+    batches::ChainView,
     chain::{Chain, ChainError},
     committer::Committer,
 };
@@ -116,7 +117,7 @@ impl Sync {
 ///
 /// # Errors
 /// A contradiction between L1 data and certificate (reported, never followed), or our own failure.
-pub fn apply_derived(chain: &Chain, committer: &Committer, batch: &DerivedBatch) -> Result<(), ChainError> {
+pub fn apply_derived(chain: &Arc<Chain>, committer: &Committer, batch: &DerivedBatch) -> eyre::Result<()> {
     for block in &batch.blocks {
         if block.height.0 <= chain.head().header.number {
             continue;
@@ -126,9 +127,16 @@ pub fn apply_derived(chain: &Chain, committer: &Committer, batch: &DerivedBatch)
             return Err(ChainError::Rule {
                 height: block.height,
                 reason: "it differs from the certified batch header",
-            });
+            }
+            .into());
         }
         committer.commit(candidate.executed.hash, None)?;
     }
-    Ok(())
+    let own = ChainView(chain.clone());
+    match contradiction(&batch.header, &batch.parent, &chain.genesis().params, &own)? {
+        Some(field) => {
+            Err(eyre::eyre!("batch {}: {field} of its header is not what its blocks give", batch.header.index))
+        }
+        None => Ok(()),
+    }
 }

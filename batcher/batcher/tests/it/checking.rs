@@ -1,6 +1,6 @@
 //! Building and checking batches.
 
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{B256, Bytes, U256};
 use batcher::{
     BatchPipeline, BatchPlan, BuildError, DataAvailability, Mismatch, ParentBatch, build_batch, check_proposal,
 };
@@ -70,6 +70,7 @@ fn every_field_of_a_header_is_checked() {
     field(&|h| h.l1OriginNumber += 1, "l1OriginNumber");
     field(&|h| h.l1OriginHash = wrong, "l1OriginHash");
     field(&|h| h.depositCount += 1, "depositCount");
+    field(&|h| h.turns = U256::from(1), "turns");
 }
 
 #[test]
@@ -149,10 +150,10 @@ proptest! {
             let header = BatchHeader { firstHeight: start, lastHeight: last, ..header() };
             if late {
                 let before = *pipeline.tip();
-                prop_assert!(matches!(pipeline.derive(&header, &content, &Chain(vec![])), Err(Ok(error)) if error.is_temporary()));
+                prop_assert!(matches!(pipeline.derive(&header, &ParentBatch::default(), &content, &Chain(vec![])), Err(Ok(error)) if error.is_temporary()));
                 prop_assert_eq!(*pipeline.tip(), before);
             }
-            let derived = pipeline.derive(&header, &content, &l1).unwrap();
+            let derived = pipeline.derive(&header, &ParentBatch::default(), &content, &l1).unwrap();
             heights.extend(derived.blocks.iter().map(|block| block.height.0));
             first = last + 1;
         }

@@ -37,6 +37,7 @@ pub(super) fn header(index: u64) -> BatchHeader {
         l1OriginNumber: 7,
         l1OriginHash: B256::repeat_byte(8),
         depositCount: 3,
+        turns: alloy_primitives::U256::from(1),
     }
 }
 

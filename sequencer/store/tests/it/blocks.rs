@@ -135,6 +135,7 @@ fn batches_evidence_cursor_and_records_are_kept() {
             l1OriginNumber: 8,
             l1OriginHash: B256::repeat_byte(9),
             depositCount: 10,
+            turns: U256::from(0x0102),
         },
         inclusion: included.then_some(BatchInclusion {
             l1_number: 11,
