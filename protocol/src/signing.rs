@@ -6,6 +6,7 @@ use alloy_primitives::{Address, B256, Signature, U256};
 use alloy_sol_types::{Eip712Domain, SolStruct, eip712_domain, sol};
 use k256::ecdsa::SigningKey;
 
+use crate::SequencerSet;
 pub use crate::batch::BatchHeader;
 
 sol! {
@@ -119,6 +120,13 @@ impl CompactSignature {
 #[must_use]
 pub fn address_of(key: &SigningKey) -> Address {
     Address::from_public_key(key.verifying_key())
+}
+
+/// The key among `keys` whose address is a member of the set, with that address. A set names at most one signer of an
+/// operator.
+#[must_use]
+pub fn member_key<'a>(keys: &'a [SigningKey], set: &SequencerSet) -> Option<(Address, &'a SigningKey)> {
+    keys.iter().map(|key| (address_of(key), key)).find(|(signer, _)| set.index_of(*signer).is_some())
 }
 
 /// Order of secp256k1 halved: signatures with a larger `s` are refused.

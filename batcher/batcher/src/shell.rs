@@ -6,7 +6,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::{Address, B256};
 use k256::ecdsa::SigningKey;
-use protocol::{BatchHeader, BatchIndex, CompactSignature, Height, block, signing::address_of};
+use protocol::{
+    BatchHeader, BatchIndex, CompactSignature, Height, block,
+    signing::{address_of, member_key},
+};
 use tokio::sync::{mpsc, watch};
 
 use crate::config::{BatcherConfig, BatcherError, BatcherPorts, BatcherStatus};
@@ -15,8 +18,8 @@ use crate::ports::{BatchL1, BatchMessage, BatchNetwork, ChainReader, Incoming, L
 use crate::state::{Deferred, L1Batches, LastProposal};
 use crate::{
     BatchProposal, BatchSignature, BatchSignerRecord, BuildError, CertifiedBatch, Gatherer, Mismatch, Outbox,
-    ParentBatch, PolicyParams, RecordError, SignatureVerdict, Situation, build_batch, check_proposal, proposes_at,
-    rank_of,
+    ParentBatch, PolicyParams, RecordError, SignatureVerdict, Situation, build_batch, check_proposal, contradiction,
+    proposes_at, rank_of,
 };
 
 /// Time between looks at what is due.
@@ -34,8 +37,8 @@ type Posted = (BatchHeader, Result<(), SubmitError>);
 /// The batcher of one sequencer.
 pub struct Batcher {
     config: BatcherConfig,
-    key: SigningKey,
-    me: Address,
+    /// The signer's keys, the present one first; the set of a batch's epoch says which one signs it.
+    keys: Vec<SigningKey>,
     chain: Arc<dyn ChainReader>,
     network: Arc<dyn BatchNetwork>,
     l1: Option<Arc<dyn BatchL1>>,
@@ -73,7 +76,7 @@ impl Batcher {
     /// See [`BatcherError`].
     pub async fn run(
         config: BatcherConfig,
-        key: SigningKey,
+        keys: Vec<SigningKey>,
         ports: BatcherPorts,
         status: watch::Sender<BatcherStatus>,
     ) -> Result<(), BatcherError> {
@@ -82,8 +85,7 @@ impl Batcher {
         let BatcherPorts { chain, network, l1, mut incoming, mut l1_events, mut head } = ports;
         let (posted, mut posts) = mpsc::channel(1);
         let mut batcher = Self {
-            me: address_of(&key),
-            key,
+            keys,
             chain,
             network,
             l1,
@@ -129,7 +131,7 @@ impl Batcher {
             return Ok(());
         }
         let leaders = self.chain.next_leaders()?;
-        let Some(rank) = rank_of(&leaders, self.me) else {
+        let Some(rank) = self.keys.iter().filter_map(|key| rank_of(&leaders, address_of(key))).min() else {
             return Ok(());
         };
         let tip = self.batches.tip();
@@ -200,14 +202,15 @@ impl Batcher {
             }
         };
         let epoch = self.config.params.epoch_of(Height(plan.header.firstHeight));
-        let Some(set) = self.chain.set_of(epoch)?.filter(|set| set.index_of(self.me).is_some()) else {
+        let Some(set) = self.chain.set_of(epoch)? else { return Ok(()) };
+        let Some((me, key)) = member_key(&self.keys, &set).map(|(me, key)| (me, key.clone())) else {
             return Ok(());
         };
         if !self.promise(&plan.header, &plan.hashes)? {
             return Ok(());
         }
         let batch = plan.header.hash();
-        let signature = CompactSignature::sign(&self.key, &self.config.domain.digest(&plan.header))?;
+        let signature = CompactSignature::sign(&key, &self.config.domain.digest(&plan.header))?;
         tracing::info!(
             batch = plan.header.index,
             first = plan.header.firstHeight,
@@ -223,7 +226,7 @@ impl Batcher {
         let proposal = BatchProposal { header: plan.header, da, channel: plan.channel, signature };
         self.network.broadcast(BatchMessage::Proposal(Box::new(proposal.clone())));
         self.gatherer.open(proposal.header.clone(), da, proposal.channel.clone(), set);
-        let own = proposal.own_signature(self.me);
+        let own = proposal.own_signature(me);
         self.open = Some((proposal, now));
         self.count(&own)?;
         if let Some(certified) = self.gatherer.complete(batch) {
@@ -307,7 +310,7 @@ impl Batcher {
         let complete = self.gatherer.open(header.clone(), da, proposal.channel, set.clone());
         complete.map_or(Ok(()), |batch| self.keep(*batch))?;
         self.count(&theirs)?;
-        if set.index_of(self.me).is_some() && self.promise(&header, &hashes)? {
+        if member_key(&self.keys, &set).is_some() && self.promise(&header, &hashes)? {
             self.sign(&header, batch)?;
         }
         Ok(Verdict::Good)
@@ -338,11 +341,9 @@ impl Batcher {
     /// Signs a header that is checked and promised, counts and sends the signature.
     fn sign(&mut self, header: &BatchHeader, batch: B256) -> Result<(), BatcherError> {
         let set = self.chain.set_of(self.config.params.epoch_of(Height(header.firstHeight)))?;
-        if set.is_none_or(|set| set.index_of(self.me).is_none()) {
-            return Ok(());
-        }
-        let signature = CompactSignature::sign(&self.key, &self.config.domain.digest(header))?;
-        let message = BatchSignature { index: BatchIndex(header.index), batch, signer: self.me, signature };
+        let Some((signer, key)) = set.as_ref().and_then(|set| member_key(&self.keys, set)) else { return Ok(()) };
+        let signature = CompactSignature::sign(key, &self.config.domain.digest(header))?;
+        let message = BatchSignature { index: BatchIndex(header.index), batch, signer, signature };
         self.network.broadcast(BatchMessage::Signature(message));
         self.count(&message)?;
         Ok(())
@@ -408,9 +409,12 @@ impl Batcher {
             L1BatchEvent::Included(header) => {
                 // Seen: what follows it need not wait for it any more.
                 self.retry_post_ms = 0;
+                let parent = self.batches.tip();
                 self.batches.included(header)?;
                 self.gatherer.close_through(self.batches.tip().index);
-                self.compare(header)?;
+                if header.index > parent.index {
+                    self.compare(header, parent).await?;
+                }
                 tracing::info!(batch = header.index, last = header.lastHeight, "batch on L1");
             }
             L1BatchEvent::Dropped(header) => {
@@ -433,14 +437,12 @@ impl Batcher {
     }
 
     /// A certified batch that differs from our chain is the worst that can happen: say so loudly. The challenger acts on it.
-    fn compare(&self, header: &BatchHeader) -> Result<(), BatcherError> {
-        let own = self.chain.block(Height(header.lastHeight))?;
-        if own.is_some_and(|block| block.hash != header.lastBlockHash || block.header.state_root != header.stateRoot) {
-            tracing::error!(
-                batch = header.index,
-                height = header.lastHeight,
-                "batch on L1 contradicts the decided chain"
-            );
+    async fn compare(&self, header: &BatchHeader, parent: ParentBatch) -> Result<(), BatcherError> {
+        let (header, params, chain) = (header.clone(), self.config.params.clone(), self.chain.clone());
+        let index = header.index;
+        let found = blocking(move || contradiction(&header, &parent, &params, chain.as_ref())).await??;
+        if let Some(field) = found {
+            tracing::error!(batch = index, field, "batch on L1 contradicts the decided chain");
             metrics::counter!("batch_contradictions_total").increment(1);
         }
         Ok(())

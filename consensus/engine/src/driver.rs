@@ -5,6 +5,7 @@
 
 mod blocks;
 mod height;
+mod port;
 mod tasks;
 
 use std::convert::Infallible;
@@ -12,20 +13,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use alloy_primitives::B256;
-use malachite::app::engine::consensus::{ConsensusRef, Msg as EngineMsg};
 use malachite::app::engine::host::{HeightParams, Next, SyncedValueOutcome};
 use malachite::app::streaming::StreamContent;
-use malachite::app::types::core::{CommitCertificate, Round, Validity, ValueOrigin};
+use malachite::app::types::core::{CommitCertificate, Round, Validity};
 use malachite::app::types::{LocallyProposedValue, ProposedValue};
-use malachite::{AppMsg, EngineHandle, NetworkMsg, NetworkRequest, Reply};
+use malachite::{AppMsg, NetworkMsg, NetworkRequest, Reply};
 use parking_lot::Mutex;
-use protocol::Domain;
+use protocol::{Domain, signing};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use crate::application::{AppError, Application, Evidence, Refusal};
 use crate::context::{Address, BlockId, Height, Horae, Slice, to_protocol};
-use crate::engine::Timing;
+use crate::engine::{Equivocate, Timing};
 use crate::evidence;
 use crate::proposal_log::{ProposalLog, Undecided};
 use crate::signer::GuardedSigner;
@@ -33,6 +33,7 @@ use crate::slices;
 
 use blocks::{Blocks, Taken};
 use height::HeightView;
+pub(crate) use port::ConsensusPort;
 
 /// Why the loop ended.
 #[derive(Debug, thiserror::Error)]
@@ -60,25 +61,6 @@ pub enum DriverError {
     Task(String),
 }
 
-/// Sends values straight to the engine's consensus actor: the channel interface can only return a value in the reply to
-/// the slice that completed it, which would keep the engine's mailbox shut while the block executes.
-pub(crate) struct ConsensusPort(ConsensusRef<Horae>);
-
-impl ConsensusPort {
-    /// Finds the actor among the engine's children.
-    pub(crate) fn of(engine: &EngineHandle) -> Option<Self> {
-        let children = engine.actor.get_cell().get_children();
-        let cell = children.into_iter().find(|cell| cell.is_message_type_of::<EngineMsg<Horae>>() == Some(true))?;
-        Some(Self(cell.into()))
-    }
-
-    fn received(&self, value: ProposedValue<Horae>) -> Result<(), DriverError> {
-        self.0
-            .cast(EngineMsg::ReceivedProposedValue(value, ValueOrigin::Consensus))
-            .map_err(|_| DriverError::EngineGone)
-    }
-}
-
 /// What the loop works with.
 pub(crate) struct Parts {
     pub(crate) application: Arc<dyn Application>,
@@ -86,6 +68,7 @@ pub(crate) struct Parts {
     pub(crate) proposals: ProposalLog,
     pub(crate) domain: Domain,
     pub(crate) timing: Timing,
+    pub(crate) equivocate: Option<Equivocate>,
 }
 
 /// Result of a task.
@@ -115,6 +98,7 @@ pub(crate) struct Driver {
     proposals: Arc<Mutex<ProposalLog>>,
     domain: Domain,
     timing: Timing,
+    equivocate: Option<Equivocate>,
     consensus: ConsensusPort,
     network: mpsc::Sender<NetworkMsg<Horae>>,
     net_requests: mpsc::Sender<NetworkRequest>,
@@ -143,13 +127,14 @@ impl Driver {
         net_requests: mpsc::Sender<NetworkRequest>,
         recovered: Vec<Undecided>,
     ) -> Self {
-        let Parts { application, signer, proposals, domain, timing } = parts;
+        let Parts { application, signer, proposals, domain, timing, equivocate } = parts;
         Self {
             application,
             signer,
             proposals: Arc::new(Mutex::new(proposals)),
             domain,
             timing,
+            equivocate,
             consensus,
             network,
             net_requests,
@@ -486,6 +471,10 @@ impl Driver {
             return Ok(());
         }
         let value = BlockId(undecided.hash);
+        let honest = signing::Proposal { height, round, polRound: -1, blockHash: undecided.hash };
+        if let Some(lie) = self.equivocate.as_ref().and_then(|equivocate| equivocate(&honest)) {
+            self.consensus.contradict(lie, Address(self.signer.address()));
+        }
         let slices = undecided.slices.clone();
         self.blocks.insert_valid(undecided);
         let _ = reply.send(LocallyProposedValue::new(Height(height), Round::new(round), value));

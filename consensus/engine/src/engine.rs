@@ -21,7 +21,7 @@ use malachite::{
     Channels, ConsensusContext, EngineHandle, NetworkContext, NetworkIdentity, RequestContext, Signer as _,
     SyncContext, WalContext, start_engine,
 };
-use protocol::Domain;
+use protocol::{CompactSignature, Domain};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -51,8 +51,7 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(10);
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two looks at whether the log is closed.
 const STOP_POLL: Duration = Duration::from_millis(5);
-/// File names in the data folder.
-const RECORD_FILE: &str = "signer.record";
+/// File names in the data folder, beside one record for each key that has signed here.
 const WAL_FILE: &str = "consensus.wal";
 const PROPOSALS_FILE: &str = "proposals.log";
 
@@ -73,7 +72,14 @@ pub struct Config {
     pub domain: Domain,
     /// Pace.
     pub timing: Timing,
+    /// Only in the devnet's faulty binary.
+    pub equivocate: Option<Equivocate>,
 }
+
+/// Given a proposal this node makes, a second one for the same place with its signature: the seam of the devnet's faulty
+/// leader, who brings the key. The engine's own key never signs twice.
+pub type Equivocate =
+    Arc<dyn Fn(&protocol::signing::Proposal) -> Option<(protocol::signing::Proposal, CompactSignature)> + Send + Sync>;
 
 /// The pace of consensus, from genesis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -259,7 +265,7 @@ fn read_log(path: &Path, signer: alloy_primitives::Address) -> Result<LoggedStat
 /// Opens the record and compares it with the log and the committed head.
 fn open_record(config: &Config, head: u64) -> Result<SignerRecord, EngineError> {
     let signer = protocol::signing::address_of(&config.key);
-    let mut record = SignerRecord::open(&config.data_folder.join(RECORD_FILE), signer)?;
+    let mut record = SignerRecord::open(&config.data_folder.join(format!("{signer}.record")), signer)?;
     let log = read_log(&config.data_folder.join(WAL_FILE), signer)?;
     record.reconcile(head, &log)?;
     Ok(record)
@@ -306,7 +312,14 @@ pub async fn start(config: Config, application: Arc<dyn Application>) -> Result<
     let (channels, engine) = start_malachite(&config, &signer).await?;
     let consensus = driver::ConsensusPort::of(&engine)
         .ok_or_else(|| EngineError::Engine("the engine has no consensus actor".into()))?;
-    let parts = driver::Parts { application, signer, proposals, domain: config.domain, timing: config.timing };
+    let parts = driver::Parts {
+        application,
+        signer,
+        proposals,
+        domain: config.domain,
+        timing: config.timing,
+        equivocate: config.equivocate,
+    };
     let driver = Driver::new(parts, consensus, channels.network, channels.net_requests, undecided);
     let (stop, stopping) = watch::channel(false);
     let task = tokio::spawn(supervise(driver, channels.consensus, engine, stopping, lock, wal));

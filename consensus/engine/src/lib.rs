@@ -34,6 +34,6 @@ pub mod slices;
 
 pub use application::{AppError, Application, Built, Candidate, Evidence, Refusal};
 pub use driver::DriverError;
-pub use engine::{Config, EngineError, Handle, Stopped, Timing, peer_id, start};
+pub use engine::{Config, EngineError, Equivocate, Handle, Stopped, Timing, peer_id, start};
 pub use lock::LockError;
 pub use record::{Interchange, RecordError, SignerRecord};

@@ -9,6 +9,7 @@ use alloy_primitives::{Address, Bytes};
 use async_trait::async_trait;
 use consensus::{AppError, Application, Built, Candidate, Evidence, Refusal};
 use l1::L1View;
+use parking_lot::Mutex;
 use protocol::{CommitCertificate, Height, Leadership, Round, block::timestamp_ms};
 use tokio::sync::{mpsc, watch};
 
@@ -36,6 +37,8 @@ pub struct Sequencing {
     pub signer: Address,
     /// Tells the node that it must end, with the reason.
     pub fatal: mpsc::Sender<String>,
+    /// Held while a block commits; false once this engine has been stopped, after which it commits nothing more.
+    pub open: Arc<Mutex<bool>>,
 }
 
 fn halt(error: impl std::fmt::Display) -> AppError {
@@ -137,9 +140,12 @@ impl Application for Sequencing {
     }
 
     async fn commit(&self, certificate: CommitCertificate, block: Bytes) -> Result<(), AppError> {
-        let committer = self.committer.clone();
-        let done = off_loop(move || committer.commit_decided(&block, certificate)).await;
-        done.ok_or_else(|| halt("commit worker stopped"))?.map_err(halt)
+        let (committer, open) = (self.committer.clone(), self.open.clone());
+        let work = move || {
+            let open = open.lock();
+            if *open { committer.commit_decided(&block, certificate).map_err(halt) } else { Err(halt("stopped")) }
+        };
+        off_loop(work).await.ok_or_else(|| halt("commit worker stopped"))?
     }
 
     async fn decided(&self, height: Height) -> Option<(Bytes, CommitCertificate)> {

@@ -25,6 +25,10 @@ pub struct Config {
     pub genesis: PathBuf,
     /// The hot key; needed by sequencers only.
     pub signer: SignerConfig,
+    /// The hot key that follows it: give both from before the signer is changed on L1 until the old one has left the set.
+    pub next_signer: SignerConfig,
+    /// Pays for what this node does on L1. None: a sequencer's signer pays, a follower does nothing there.
+    pub payer: SignerConfig,
     /// The L1 node this node trusts: its own.
     pub l1: L1Config,
     /// Consensus between sequencers.
@@ -174,6 +178,8 @@ impl Default for Config {
             data_dir: "data".into(),
             genesis: "genesis.json".into(),
             signer: SignerConfig::default(),
+            next_signer: SignerConfig::default(),
+            payer: SignerConfig::default(),
             l1: L1Config::default(),
             consensus: ConsensusConfig::default(),
             network: NetworkConfig::default(),

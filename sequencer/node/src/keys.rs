@@ -7,7 +7,7 @@ use alloy_primitives::hex;
 use k256::ecdsa::SigningKey;
 use rand::RngCore;
 
-use crate::config::SignerConfig;
+use crate::config::{Config, SignerConfig};
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,25 @@ pub fn load(config: &SignerConfig) -> Result<SigningKey, KeyError> {
         }
         (None, None) => Err(KeyError::None),
     }
+}
+
+/// Loads a key that need not be configured.
+///
+/// # Errors
+/// See [`KeyError`].
+pub fn load_optional(config: &SignerConfig) -> Result<Option<SigningKey>, KeyError> {
+    match load(config) {
+        Err(KeyError::None) if config.keystore.is_none() => Ok(None),
+        key => key.map(Some),
+    }
+}
+
+/// Loads the keys a sequencer signs with: the present one and, if there is one, the next.
+///
+/// # Errors
+/// See [`KeyError`].
+pub fn load_signers(config: &Config) -> Result<Vec<SigningKey>, KeyError> {
+    Ok([Some(load(&config.signer)?), load_optional(&config.next_signer)?].into_iter().flatten().collect())
 }
 
 /// Reads 32 secret bytes from a file, or makes them and writes the file readable by its owner only.

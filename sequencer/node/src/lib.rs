@@ -28,5 +28,6 @@ mod run;
 pub mod telemetry;
 mod transactions;
 mod views;
+mod voting;
 
 pub use run::{Faults, run};

@@ -44,16 +44,20 @@ use crate::{
 const EVENT_BUFFER: usize = 1_024;
 /// Messages between tasks.
 const QUEUE: usize = 256;
-/// Validity of a peer binding; renewed at every start.
-const BINDING_SECONDS: u64 = 30 * 24 * 3_600;
 /// Time in which L1 must answer at the start.
 const L1_START: Duration = Duration::from_secs(30);
 
 /// Deviations that only the devnet's faulty node has: not reachable by configuration.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Faults {
     /// Changes the blocks of a batch before its data is committed to.
     pub alter_proposal: Option<AlterProposal>,
+    /// Signs a second proposal beside an own one.
+    pub equivocate: Option<consensus::Equivocate>,
+    /// Keeps transactions of this sender out of pool and blocks.
+    pub censor: Option<Address>,
+    /// As leader, names no L1 origin with queue items that L2 would have to execute.
+    pub withhold_deposits: bool,
 }
 
 /// The parts every role has.
@@ -243,16 +247,11 @@ async fn watch_l1(
     }
 }
 
-async fn start_network(
-    parts: &Parts,
-    key: Option<&SigningKey>,
-) -> eyre::Result<(NetworkHandle, mpsc::Receiver<network::NetworkEvent>)> {
+/// Starts our swarm. A sequencer says there who it is once it votes.
+async fn start_network(parts: &Parts) -> eyre::Result<(NetworkHandle, mpsc::Receiver<network::NetworkEvent>)> {
     let secret = keys::secret_file(&parts.config.data_dir.join("network.key"))?;
     let keypair = network::keypair(secret)?;
     let domain = parts.genesis.domain();
-    let expires = (now_ms() / 1_000).saturating_add(BINDING_SECONDS);
-    let binding =
-        key.map(|key| PeerBinding::sign(&domain, key, &keypair.public().to_peer_id(), expires)).transpose()?;
     let heads = parts.chain.store().heads();
     let listen = parts.config.network.listen.parse().wrap_err("network.listen")?;
     let bootnodes = parts
@@ -267,7 +266,7 @@ async fn start_network(
         listen,
         bootnodes,
         keypair,
-        binding,
+        binding: None,
         chain: parts.genesis_hash,
         domain,
         heads: HeadStatus {
@@ -282,13 +281,12 @@ async fn start_network(
 }
 
 async fn sequence(parts: &mut Parts, flows: Flows, faults: Faults) -> eyre::Result<()> {
-    let key = keys::load(&parts.config.signer)?;
-    let signer = address_of(&key);
-    let (network, events) = start_network(parts, Some(&key)).await?;
+    let keys = keys::load_signers(&parts.config)?;
+    let (network, events) = start_network(parts).await?;
     let (batch_messages, incoming) = mpsc::channel(QUEUE);
     let gossip = Arc::new(BatchGossip::new(network.clone()));
     let peers = Peers {
-        network,
+        network: network.clone(),
         chain: parts.chain.clone(),
         transactions: parts.transactions.clone(),
         vitals: parts.vitals.clone(),
@@ -296,53 +294,26 @@ async fn sequence(parts: &mut Parts, flows: Flows, faults: Faults) -> eyre::Resu
         sync: None,
     };
     parts.tasks.spawn(peers.run(events, flows.outgoing, flows.announcements));
-    start_batcher(parts, &key, gossip, incoming, flows.batch_events, faults)?;
-    start_consensus(parts, key, signer).await
-}
-
-async fn start_consensus(parts: &mut Parts, key: SigningKey, signer: Address) -> eyre::Result<()> {
-    let (fatal, mut failures) = mpsc::channel(1);
-    let application = Sequencing {
+    let voting = Voting {
+        keys: keys.clone(),
         chain: parts.chain.clone(),
         transactions: parts.transactions.clone(),
         committer: parts.committer.clone(),
         l1: parts.l1_view.clone(),
-        signer,
-        fatal,
-    };
-    let peers = parts
-        .config
-        .consensus
-        .peers
-        .iter()
-        .map(|peer| peer.parse())
-        .collect::<Result<_, _>>()
-        .wrap_err("consensus.peers")?;
-    let config = consensus::Config {
+        network,
         data_folder: parts.config.data_dir.join("consensus"),
-        listen: parts.config.consensus.listen.parse().wrap_err("consensus.listen")?,
-        peers,
-        moniker: signer.to_string(),
-        key,
-        domain: parts.genesis.domain(),
-        timing: (&parts.genesis.params).into(),
+        listen: parts.config.consensus.listen.clone(),
+        peers: parts.config.consensus.peers.clone(),
+        equivocate: faults.equivocate.clone(),
     };
-    let mut engine = consensus::start(config, Arc::new(application)).await?;
-    parts.tasks.spawn(async move {
-        tokio::select! {
-            stopped = engine.stopped() => match stopped {
-                Stopped::Requested => Ok(()),
-                Stopped::Failed(error) => Err(error.into()),
-            },
-            reason = failures.recv() => Err(eyre!("consensus: {}", reason.unwrap_or_default())),
-        }
-    });
+    start_batcher(parts, keys, gossip, incoming, flows.batch_events, faults)?;
+    parts.tasks.spawn(voting.run());
     Ok(())
 }
 
 fn start_batcher(
     parts: &mut Parts,
-    key: &SigningKey,
+    keys: Vec<SigningKey>,
     gossip: Arc<BatchGossip>,
     incoming: mpsc::Receiver<Incoming>,
     l1_events: mpsc::Receiver<L1BatchEvent>,
@@ -361,13 +332,6 @@ fn start_batcher(
         alter_proposal: faults.alter_proposal,
         params,
     };
-    let payer = alloy::signers::local::PrivateKeySigner::from_signing_key(key.clone());
-    let resubmit_after = Duration::from_millis(parts.config.batcher.resubmit_after_ms);
-    let sender = TransactionSender::spawn(
-        parts.reader.client().clone(),
-        payer,
-        SenderConfig { resubmit_after, ..SenderConfig::default() },
-    );
     let (head_height, head) = watch::channel(Height(parts.chain.head().header.number));
     let mut chain_head = parts.chain.watch_head();
     parts.tasks.spawn(async move {
@@ -390,8 +354,7 @@ fn start_batcher(
         // Loading the trusted setup takes seconds of CPU: better now than when the first batch is due.
         tokio::task::spawn_blocking(l1::warm_up);
     }
-    let key = key.clone();
-    parts.tasks.spawn(async move { Batcher::run(config, key, ports, status).await.map_err(Into::into) });
+    parts.tasks.spawn(async move { Batcher::run(config, keys, ports, status).await.map_err(Into::into) });
     Ok(())
 }
 

@@ -146,7 +146,7 @@ fn start(down: &[usize], faulty: Option<(usize, AlterProposal)>) -> Net {
         let (status, receiver) = watch::channel(BatcherStatus::default());
         let key = key.clone();
         tokio::spawn(async move {
-            let ended = Batcher::run(config, key, ports, status).await;
+            let ended = Batcher::run(config, vec![key], ports, status).await;
             eprintln!("batcher {at} ended: {ended:?}");
         });
         statuses.push(receiver);

@@ -85,6 +85,7 @@ impl Cluster {
                 key,
                 domain: domain.clone(),
                 timing: shape.timing,
+                equivocate: None,
             };
             let chain = ToyChain::new(own, set.clone(), domain.clone(), shape.turn_blocks, shape.payload_bytes);
             Node { config, chain, handle: None }
