@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use alloy::{
-    primitives::{Address, Bytes, U256, address},
+    primitives::{Address, B256, Bytes, U256, address},
     providers::ext::AnvilApi,
     sol,
 };
@@ -14,7 +14,7 @@ use l1::{
 };
 use protocol::{
     Genesis,
-    genesis::{GenesisAccount, Params},
+    genesis::{GenesisAccount, L1Contracts, Params},
 };
 
 use crate::{keys, plan::Plan};
@@ -35,6 +35,9 @@ mod code {
     sol!(GasPriceOracle, "../contracts/artifacts/GasPriceOracle.json");
     sol!(L2ToL1MessagePasser, "../contracts/artifacts/L2ToL1MessagePasser.json");
     sol!(FeeVault, "../contracts/artifacts/FeeVault.json");
+    sol!(L2SequencerSet, "../contracts/artifacts/L2SequencerSet.json");
+    sol!(L2Bridge, "../contracts/artifacts/L2Bridge.json");
+    sol!(BridgedTokenFactory, "../contracts/artifacts/BridgedTokenFactory.json");
 }
 
 /// Where the vaults are: tips, base fees, L1 fees, operator fees.
@@ -51,13 +54,22 @@ pub fn params() -> Params {
     Params { epoch_blocks: 100, turn_blocks: 10, batch_interval_ms: 5_000, ..Params::default() }
 }
 
-fn predeploys() -> Vec<(Address, Bytes)> {
+/// Code and initial storage of the L2 predeploys (`contracts/README.md`).
+fn predeploys(l1: &L1Contracts) -> Vec<(Address, GenesisAccount)> {
+    let account = |code: &Bytes, slot_0: U256| {
+        let storage = if slot_0.is_zero() { BTreeMap::new() } else { [(B256::ZERO, B256::from(slot_0))].into() };
+        GenesisAccount { nonce: 1, code: code.clone(), storage, ..Default::default() }
+    };
+    let bridge = U256::from_be_bytes(l1.l1_bridge.into_word().0);
     let mut all = vec![
-        (protocol::block::L1_BLOCK, code::L1Block::DEPLOYED_BYTECODE.clone()),
-        (protocol::block::GAS_PRICE_ORACLE, code::GasPriceOracle::DEPLOYED_BYTECODE.clone()),
-        (protocol::block::MESSAGE_PASSER, code::L2ToL1MessagePasser::DEPLOYED_BYTECODE.clone()),
+        (protocol::block::L1_BLOCK, account(&code::L1Block::DEPLOYED_BYTECODE, U256::ZERO)),
+        (protocol::block::GAS_PRICE_ORACLE, account(&code::GasPriceOracle::DEPLOYED_BYTECODE, U256::ZERO)),
+        (protocol::block::MESSAGE_PASSER, account(&code::L2ToL1MessagePasser::DEPLOYED_BYTECODE, U256::ZERO)),
+        (protocol::block::L2_SEQUENCER_SET, account(&code::L2SequencerSet::DEPLOYED_BYTECODE, U256::ZERO)),
+        (protocol::block::L2_BRIDGE, account(&code::L2Bridge::DEPLOYED_BYTECODE, bridge)),
+        (protocol::block::TOKEN_FACTORY, account(&code::BridgedTokenFactory::DEPLOYED_BYTECODE, U256::ZERO)),
     ];
-    all.extend(VAULTS.map(|vault| (vault, code::FeeVault::DEPLOYED_BYTECODE.clone())));
+    all.extend(VAULTS.map(|vault| (vault, account(&code::FeeVault::DEPLOYED_BYTECODE, U256::ZERO))));
     all
 }
 
@@ -92,9 +104,7 @@ pub async fn found(plan: &Plan) -> Result<Genesis> {
 
 fn genesis(deployment: Deployment) -> Result<Genesis> {
     let mut alloc = BTreeMap::new();
-    for (address, code) in predeploys() {
-        alloc.insert(address, GenesisAccount { nonce: 1, code, ..Default::default() });
-    }
+    alloc.extend(predeploys(&deployment.contracts));
     for account in keys::accounts()? {
         alloc.insert(account.address(), GenesisAccount { balance: FUNDS, ..Default::default() });
     }
@@ -118,9 +128,9 @@ mod tests {
 
     #[test]
     fn every_predeploy_has_code_at_its_own_address() {
-        let all: BTreeMap<_, _> = predeploys().into_iter().collect();
-        assert_eq!(all.len(), 7);
-        assert!(all.values().all(|code| code.len() > 50));
+        let all: BTreeMap<_, _> = predeploys(&L1Contracts::default()).into_iter().collect();
+        assert_eq!(all.len(), 10);
+        assert!(all.values().all(|account| account.code.len() > 50));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use alloy_sol_types::{SolCall, SolEvent};
 use eyre::{Result, WrapErr, eyre};
 use l1::{
     L1Call, SenderConfig, TransactionSender,
-    contracts::{BatchRegistry, DepositQueue, DevnetMetis, bound},
+    contracts::{BatchRegistry, DevnetMetis, Portal, bound},
 };
 use protocol::{BatchHeader, SequencerSet};
 
@@ -93,8 +93,8 @@ pub async fn deposit(network: &Network, to: Address, amount: U256) -> Result<()>
     let config = SenderConfig { poll_interval: std::time::Duration::from_millis(20), ..SenderConfig::default() };
     let sender = TransactionSender::spawn(network.l1()?, deployer.clone(), config);
     let mint = DevnetMetis::mintCall { to: deployer.address(), amount };
-    let approve = DevnetMetis::approveCall { spender: contracts.deposit_queue, value: amount };
-    let deposit = DepositQueue::depositERC20TransactionCall {
+    let approve = DevnetMetis::approveCall { spender: contracts.portal, value: amount };
+    let deposit = Portal::depositERC20TransactionCall {
         to,
         mint: amount,
         value: amount,
@@ -105,7 +105,7 @@ pub async fn deposit(network: &Network, to: Address, amount: U256) -> Result<()>
     let calls = [
         (contracts.metis, mint.abi_encode()),
         (contracts.metis, approve.abi_encode()),
-        (contracts.deposit_queue, deposit.abi_encode()),
+        (contracts.portal, deposit.abi_encode()),
     ];
     for (target, input) in calls {
         sender

@@ -20,6 +20,12 @@ pub const DEPOSITOR: Address = address!("deaddeaddeaddeaddeaddeaddeaddeaddead000
 pub const L1_BLOCK: Address = address!("4200000000000000000000000000000000000015");
 /// Gas price oracle predeploy.
 pub const GAS_PRICE_ORACLE: Address = address!("420000000000000000000000000000000000000F");
+/// Mirror of the sequencer set for contracts on L2.
+pub const L2_SEQUENCER_SET: Address = address!("4200000000000000000000000000000000000100");
+/// Bridge of tokens and ether on L2.
+pub const L2_BRIDGE: Address = address!("4200000000000000000000000000000000000010");
+/// Makes the bridged tokens.
+pub const TOKEN_FACTORY: Address = address!("4200000000000000000000000000000000000012");
 /// L2-to-L1 message passer predeploy; its storage root is the header's `withdrawalsRoot`.
 pub const MESSAGE_PASSER: Address = address!("4200000000000000000000000000000000000016");
 /// Fee vault: beneficiary of every block (tips).

@@ -101,7 +101,7 @@ impl Params {
 }
 
 /// The L1 side of a network.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct L1Contracts {
     /// L1 chain id.
@@ -112,10 +112,14 @@ pub struct L1Contracts {
     pub staking: Address,
     /// `SequencerSet`.
     pub sequencer_set: Address,
+    /// `Portal`: queue of deposits, and the way out.
+    pub portal: Address,
     /// `BatchRegistry`.
     pub batch_registry: Address,
-    /// `DepositQueue`.
-    pub deposit_queue: Address,
+    /// `OutputRegistry`.
+    pub output_registry: Address,
+    /// `L1Bridge`.
+    pub l1_bridge: Address,
 }
 
 /// An account of the genesis state.

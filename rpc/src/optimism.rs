@@ -95,7 +95,7 @@ fn rollup_config(context: &Context, _: &Args) -> RpcResult<Value> {
         "block_time": genesis.params.block_interval_ms.div_ceil(1000).max(1),
         "l1_chain_id": genesis.l1.chain_id,
         "l2_chain_id": genesis.chain_id,
-        "deposit_contract_address": genesis.l1.deposit_queue,
+        "deposit_contract_address": genesis.l1.portal,
         "batch_inbox_address": genesis.l1.batch_registry,
         "l1_system_config_address": genesis.l1.sequencer_set,
         "horae": { "params": genesis.params, "l1": genesis.l1 },

@@ -26,10 +26,10 @@ sol!(
     "../../contracts/artifacts/SequencerSet.json"
 );
 sol!(
-    /// Queues what L2 must execute.
+    /// Queues what L2 must execute, pays out what it has sent back.
     #[derive(Debug)]
-    DepositQueue,
-    "../../contracts/artifacts/DepositQueue.json"
+    Portal,
+    "../../contracts/artifacts/Portal.json"
 );
 
 sol!(
@@ -37,6 +37,18 @@ sol!(
     #[derive(Debug)]
     BatchRegistry,
     "../../contracts/artifacts/BatchRegistry.json"
+);
+sol!(
+    /// Output roots of accepted batches.
+    #[derive(Debug)]
+    OutputRegistry,
+    "../../contracts/artifacts/OutputRegistry.json"
+);
+sol!(
+    /// Locks tokens and ether for L2.
+    #[derive(Debug)]
+    L1Bridge,
+    "../../contracts/artifacts/L1Bridge.json"
 );
 
 /// A struct of the protocol as the struct of a contract's binding, or back. Both have the same ABI layout, or this does not
@@ -62,5 +74,6 @@ mod tests {
     #[test]
     fn structs_of_contracts_are_the_protocols() {
         same::<BatchRegistry::BatchHeader, protocol::BatchHeader>();
+        same::<OutputRegistry::BatchHeader, protocol::BatchHeader>();
     }
 }

@@ -7,9 +7,10 @@ use alloy::signers::local::PrivateKeySigner;
 use alloy_primitives::{Address, Bytes, U256};
 use alloy_sol_types::{SolCall, SolConstructor};
 use protocol::L1Origin;
+use protocol::block::L2_BRIDGE;
 use protocol::genesis::L1Contracts;
 
-use crate::contracts::{BatchRegistry, DepositQueue, DevnetMetis, IStaking, SequencerSet, Staking};
+use crate::contracts::{BatchRegistry, DevnetMetis, IStaking, L1Bridge, OutputRegistry, Portal, SequencerSet, Staking};
 use crate::events::{Event, decode};
 use crate::{L1Call, L1Client, L1Error, SendError, SenderConfig, Snapshot, TransactionSender};
 
@@ -58,6 +59,8 @@ pub struct DeployConfig {
     pub deposit_deadline: u64,
     /// Seconds a superseded snapshot stays usable.
     pub snapshot_grace: u64,
+    /// Seconds from a batch's acceptance until withdrawals may rely on it.
+    pub finalization_window: u64,
 }
 
 impl DeployConfig {
@@ -75,6 +78,7 @@ impl DeployConfig {
             deposit_block_gas: 20_000_000,
             deposit_deadline: 20,
             snapshot_grace: 86_400,
+            finalization_window: 30,
         }
     }
 }
@@ -99,10 +103,42 @@ pub async fn deploy(
     deployer: &PrivateKeySigner,
     config: &DeployConfig,
 ) -> Result<Deployment, SendError> {
-    let chain_id = client.chain_id().await?;
     let account = Account::new(client, deployer);
-    let metis = account.create(&DevnetMetis::BYTECODE, &[]).await?;
-    let arguments = Staking::constructorCall {
+    let contracts = addresses(client.chain_id().await?, deployer.address(), client.nonce(deployer.address()).await?);
+    for (expected, init_code) in creations(&contracts, config) {
+        if account.create(init_code).await? != expected {
+            return Err(L1Error::Malformed("address of a creation").into());
+        }
+    }
+    for operator in &config.operators {
+        stake(client, &account, &contracts, operator).await?;
+    }
+    let (origin, snapshot) = first_snapshot(client, &account, &contracts).await?;
+    Ok(Deployment { contracts, origin, snapshot })
+}
+
+/// Where the contracts will be: each is a creation of the deployer, in the order of [`creations`].
+fn addresses(chain_id: u64, deployer: Address, nonce: u64) -> L1Contracts {
+    let at = |offset: u64| deployer.create(nonce.saturating_add(offset));
+    L1Contracts {
+        chain_id,
+        metis: at(0),
+        staking: at(1),
+        sequencer_set: at(2),
+        portal: at(3),
+        batch_registry: at(4),
+        output_registry: at(5),
+        l1_bridge: at(6),
+    }
+}
+
+/// Address and init code of each contract, in the order of their creation. Contracts that need each other know the other's
+/// address before it exists.
+fn creations(contracts: &L1Contracts, config: &DeployConfig) -> Vec<(Address, Bytes)> {
+    let L1Contracts { metis, staking, sequencer_set, portal, batch_registry, output_registry, l1_bridge, .. } =
+        *contracts;
+    let init = |code: &Bytes, arguments: Vec<u8>| Bytes::from([code.as_ref(), &arguments].concat());
+    let make_staking = Staking::constructorCall {
         metis_: metis,
         governance_: config.governance,
         slashing_: config.governance,
@@ -114,30 +150,35 @@ pub async fn deploy(
             rewardPeriod: config.reward_period,
         },
     };
-    let staking = account.create(&Staking::BYTECODE, &arguments.abi_encode()).await?;
-    let arguments = SequencerSet::constructorCall {
+    let make_set = SequencerSet::constructorCall {
         staking,
         minInterval_: config.snapshot_interval,
         maxMembers_: config.max_members,
     };
-    let sequencer_set = account.create(&SequencerSet::BYTECODE, &arguments.abi_encode()).await?;
-    let arguments =
-        DepositQueue::constructorCall { metis_: metis, maxBlockGas: config.deposit_block_gas, opensAfter: 0 };
-    let deposit_queue = account.create(&DepositQueue::BYTECODE, &arguments.abi_encode()).await?;
-    let arguments = BatchRegistry::constructorCall {
+    let make_portal = Portal::constructorCall {
+        metis_: metis,
+        outputs: output_registry,
+        maxBlockGas: config.deposit_block_gas,
+        opensAfter: 0,
+    };
+    let make_registry = BatchRegistry::constructorCall {
         staking,
         sequencerSet: sequencer_set,
-        depositQueue: deposit_queue,
+        depositQueue: portal,
         depositDeadline_: config.deposit_deadline,
         snapshotGrace_: config.snapshot_grace,
     };
-    let batch_registry = account.create(&BatchRegistry::BYTECODE, &arguments.abi_encode()).await?;
-    let contracts = L1Contracts { chain_id, metis, staking, sequencer_set, batch_registry, deposit_queue };
-    for operator in &config.operators {
-        stake(client, &account, &contracts, operator).await?;
-    }
-    let (origin, snapshot) = first_snapshot(client, &account, &contracts).await?;
-    Ok(Deployment { contracts, origin, snapshot })
+    let make_outputs = OutputRegistry::constructorCall { registry: batch_registry, window: config.finalization_window };
+    let make_bridge = L1Bridge::constructorCall { portal, l2Bridge: L2_BRIDGE };
+    vec![
+        (metis, init(&DevnetMetis::BYTECODE, Vec::new())),
+        (staking, init(&Staking::BYTECODE, make_staking.abi_encode())),
+        (sequencer_set, init(&SequencerSet::BYTECODE, make_set.abi_encode())),
+        (portal, init(&Portal::BYTECODE, make_portal.abi_encode())),
+        (batch_registry, init(&BatchRegistry::BYTECODE, make_registry.abi_encode())),
+        (output_registry, init(&OutputRegistry::BYTECODE, make_outputs.abi_encode())),
+        (l1_bridge, init(&L1Bridge::BYTECODE, make_bridge.abi_encode())),
+    ]
 }
 
 async fn stake(
@@ -187,8 +228,7 @@ impl Account {
         Self { sender: TransactionSender::spawn(client.clone(), key.clone(), config) }
     }
 
-    async fn create(&self, code: &Bytes, arguments: &[u8]) -> Result<Address, SendError> {
-        let input = [code.as_ref(), arguments].concat().into();
+    async fn create(&self, input: Bytes) -> Result<Address, SendError> {
         let receipt = self.sender.send(L1Call { input, ..Default::default() }).await?;
         Ok(receipt.contract_address.ok_or(L1Error::Malformed("receipt of a creation"))?)
     }

@@ -74,7 +74,7 @@ pub(crate) fn decode(log: &Log, contracts: &L1Contracts) -> Result<Event, L1Erro
     let l1_hash = log.block_hash.ok_or(malformed.clone())?;
     let address = log.address();
     let topic = log.topic0().copied().unwrap_or_default();
-    if address == contracts.deposit_queue && topic == derivation::DEPOSIT_TOPIC {
+    if address == contracts.portal && topic == derivation::DEPOSIT_TOPIC {
         let index = log.log_index.ok_or(malformed.clone())?;
         let deposit =
             derivation::decode_deposit(log.topics(), &log.data().data, l1_hash, index).map_err(|_| malformed)?;

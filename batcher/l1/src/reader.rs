@@ -123,7 +123,7 @@ impl L1Reader {
     }
 
     pub(crate) const fn addresses(&self) -> [Address; 3] {
-        [self.contracts.deposit_queue, self.contracts.sequencer_set, self.contracts.batch_registry]
+        [self.contracts.portal, self.contracts.sequencer_set, self.contracts.batch_registry]
     }
 
     /// One block as L2 refers to it. The caller knows that it is final.
@@ -134,7 +134,7 @@ impl L1Reader {
     /// Deposits of the blocks `from..=to`, each with its block number, in order.
     pub async fn deposits(&self, from: u64, to: u64) -> Result<Vec<(u64, TxDeposit)>, L1Error> {
         let pick = |number, event| if let Event::Deposit(deposit) = event { Some((number, deposit)) } else { None };
-        self.events(from, to, self.contracts.deposit_queue, pick).await
+        self.events(from, to, self.contracts.portal, pick).await
     }
 
     /// Snapshots taken in the blocks `from..=to`, in order.

@@ -108,7 +108,8 @@ pub fn genesis() -> Genesis {
             staking: Address::repeat_byte(2),
             sequencer_set: Address::repeat_byte(3),
             batch_registry: Address::repeat_byte(4),
-            deposit_queue: Address::repeat_byte(5),
+            portal: Address::repeat_byte(5),
+            ..L1Contracts::default()
         },
         origin: L1Origin { number: 76, hash: L1_HASH, ..L1Origin::default() },
         set: set(),

@@ -111,7 +111,8 @@ mod tests {
             staking: Address::repeat_byte(2),
             sequencer_set: Address::repeat_byte(3),
             batch_registry: Address::repeat_byte(4),
-            deposit_queue: Address::repeat_byte(5),
+            portal: Address::repeat_byte(5),
+            ..L1Contracts::default()
         };
         let member = Member { signer: Address::repeat_byte(7), weight: protocol::Weight(20_000) };
         let rich = GenesisAccount { balance: U256::from(7), ..GenesisAccount::default() };

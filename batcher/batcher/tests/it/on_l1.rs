@@ -15,7 +15,7 @@ use batcher::{
 };
 use derivation::DerivationTip;
 use k256::ecdsa::SigningKey;
-use l1::contracts::{DepositQueue, DevnetMetis};
+use l1::contracts::{DevnetMetis, Portal};
 use l1::deploy::{DeployConfig, Deployment, OperatorConfig, deploy};
 use l1::{
     BeaconBlobs, FinalBlocks, L1Call, L1Client, L1Event, L1Reader, L1Watcher, SenderConfig, SlotClock,
@@ -88,9 +88,9 @@ impl Network {
         let send =
             |to, input: Vec<u8>| self.sender.send(L1Call { to: Some(to), input: input.into(), ..Default::default() });
         send(contracts.metis, DevnetMetis::mintCall { to: owner, amount }.abi_encode()).await.unwrap();
-        let approve = DevnetMetis::approveCall { spender: contracts.deposit_queue, value: amount };
+        let approve = DevnetMetis::approveCall { spender: contracts.portal, value: amount };
         send(contracts.metis, approve.abi_encode()).await.unwrap();
-        let deposit = DepositQueue::depositERC20TransactionCall {
+        let deposit = Portal::depositERC20TransactionCall {
             to: Address::repeat_byte(0x42),
             mint: amount,
             value: amount,
@@ -98,7 +98,7 @@ impl Network {
             isCreation: false,
             data: Bytes::new(),
         };
-        send(contracts.deposit_queue, deposit.abi_encode()).await.unwrap().block_number.unwrap()
+        send(contracts.portal, deposit.abi_encode()).await.unwrap().block_number.unwrap()
     }
 
     /// A batch of the chain after `parent`, signed by the first `signers` members.

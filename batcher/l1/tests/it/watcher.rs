@@ -16,7 +16,8 @@ fn reader(anvil: &Anvil) -> L1Reader {
         staking: none,
         sequencer_set: none,
         batch_registry: none,
-        deposit_queue: none,
+        portal: none,
+        ..Default::default()
     };
     L1Reader::new(anvil.client(), contracts)
 }
