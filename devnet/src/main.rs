@@ -151,7 +151,8 @@ fn run_node(args: &NodeArgs) -> Result<()> {
     }
     let config = Config::load(Some(&args.config), &[])?;
     node::telemetry::start_logs(&config.log)?;
-    let faults = args.faulty.map_or_else(|| Ok(node::Faults::default()), |fault| fault.prepare(&args.config))?;
+    let faults =
+        args.faulty.map_or_else(|| Ok(node::Faults::default()), |fault| fault.prepare(&args.config, &config))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         node::telemetry::start_metrics(&config.metrics)?;

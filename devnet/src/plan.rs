@@ -201,7 +201,7 @@ impl Plan {
             },
             batcher: config::BatcherConfig { da: self.shape.da, resubmit_after_ms: 5_000 },
             metrics: config::MetricsConfig { listen: Some(listen(node.metrics)?) },
-            log: config::LogConfig::default(),
+            ..Config::default()
         })
     }
 }

@@ -9,7 +9,7 @@ use protocol::{Domain, Height};
 use tokio::sync::{mpsc, watch};
 
 use crate::ports::{BatchL1, BatchNetwork, ChainError, ChainReader, Incoming, L1BatchEvent};
-use crate::{DataAvailability, Gap, ParentBatch, RecordError};
+use crate::{ConflictingHeaders, DataAvailability, Gap, ParentBatch, RecordError};
 
 /// Changes the blocks of a proposal before its data is committed to: the seam of the devnet's faulty leader.
 pub type AlterProposal = fn(&mut Vec<BatchBlock>);
@@ -47,6 +47,8 @@ pub struct BatcherPorts {
     pub l1_events: mpsc::Receiver<L1BatchEvent>,
     /// Newest decided height.
     pub head: watch::Receiver<Height>,
+    /// Takes evidence of members that signed contradicting headers.
+    pub evidence: mpsc::Sender<ConflictingHeaders>,
 }
 
 /// What the batcher is doing, for RPC and the devnet's view.

@@ -30,6 +30,7 @@ mod poster;
 mod record;
 mod shell;
 mod state;
+mod witness;
 
 pub use build::{BatchPlan, BuildError, DataAvailability, ParentBatch, build_batch};
 pub use check::{Mismatch, check_proposal, contradiction};
@@ -44,3 +45,4 @@ pub use poster::submit_call;
 pub use record::{BatchSignerRecord, RecordError};
 pub use shell::Batcher;
 pub use state::Gap;
+pub use witness::ConflictingHeaders;

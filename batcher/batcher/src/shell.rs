@@ -1,13 +1,14 @@
 //! The batcher's task: one loop that owns all state and performs what the pure parts decide.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::{Address, B256};
+use derivation::limits::MAX_BLOCKS;
 use k256::ecdsa::SigningKey;
 use protocol::{
-    BatchHeader, BatchIndex, CompactSignature, Height, block,
+    BatchHeader, BatchIndex, CompactSignature, Epoch, Height, block,
     signing::{address_of, member_key},
 };
 use tokio::sync::{mpsc, watch};
@@ -16,10 +17,11 @@ use crate::config::{BatcherConfig, BatcherError, BatcherPorts, BatcherStatus};
 use crate::gatherer::proposer_of;
 use crate::ports::{BatchL1, BatchMessage, BatchNetwork, ChainReader, Incoming, L1BatchEvent, SubmitError, Verdict};
 use crate::state::{Deferred, L1Batches, LastProposal};
+use crate::witness::Witness;
 use crate::{
-    BatchProposal, BatchSignature, BatchSignerRecord, BuildError, CertifiedBatch, Gatherer, Mismatch, Outbox,
-    ParentBatch, PolicyParams, RecordError, SignatureVerdict, Situation, build_batch, check_proposal, contradiction,
-    proposes_at, rank_of,
+    BatchProposal, BatchSignature, BatchSignerRecord, BuildError, CertifiedBatch, ConflictingHeaders, Gatherer,
+    Mismatch, Outbox, ParentBatch, PolicyParams, RecordError, SignatureVerdict, Situation, build_batch, check_proposal,
+    contradiction, proposes_at, rank_of,
 };
 
 /// Time between looks at what is due.
@@ -44,6 +46,8 @@ pub struct Batcher {
     l1: Option<Arc<dyn BatchL1>>,
     batches: L1Batches,
     gatherer: Gatherer,
+    witness: Witness,
+    evidence: mpsc::Sender<ConflictingHeaders>,
     record: BatchSignerRecord,
     outbox: Outbox,
     deferred: Deferred,
@@ -82,7 +86,7 @@ impl Batcher {
     ) -> Result<(), BatcherError> {
         let outbox = Outbox::open(config.folder.join("outbox"))?;
         let record = BatchSignerRecord::open(config.folder.join("signed-batches"))?;
-        let BatcherPorts { chain, network, l1, mut incoming, mut l1_events, mut head } = ports;
+        let BatcherPorts { chain, network, l1, mut incoming, mut l1_events, mut head, evidence } = ports;
         let (posted, mut posts) = mpsc::channel(1);
         let mut batcher = Self {
             keys,
@@ -91,6 +95,8 @@ impl Batcher {
             l1,
             batches: L1Batches::new(config.parent),
             gatherer: Gatherer::new(config.domain.clone()),
+            witness: Witness::default(),
+            evidence,
             record,
             outbox,
             deferred: Deferred::default(),
@@ -256,7 +262,13 @@ impl Batcher {
     async fn on_message(&mut self, Incoming { message, judge }: Incoming) -> Result<(), BatcherError> {
         let verdict = match message {
             BatchMessage::Proposal(proposal) => self.on_proposal(*proposal, false).await?,
-            BatchMessage::Signature(signature) => self.count(&signature)?,
+            BatchMessage::Signature(signature) => {
+                let verdict = self.count(&signature)?;
+                if verdict == Verdict::Good && self.recent_members()?.contains(&signature.signer) {
+                    self.see(signature.signer, signature.batch, signature.signature).await?;
+                }
+                verdict
+            }
         };
         judge(verdict);
         Ok(())
@@ -270,6 +282,7 @@ impl Batcher {
         let Some(proposer) = proposer_of(&self.config.domain, &proposal.header, &proposal.signature, &set) else {
             return Ok(Verdict::Bad);
         };
+        self.hear(&proposal.header, proposer, proposal.signature).await?;
         let tip = self.batches.tip();
         if proposal.header.index <= tip.index {
             return Ok(Verdict::Ignored);
@@ -314,6 +327,44 @@ impl Batcher {
             self.sign(&header, batch)?;
         }
         Ok(Verdict::Good)
+    }
+
+    /// Members of the sets around the head: the only ones whose statements are kept.
+    fn recent_members(&self) -> Result<BTreeSet<Address>, BatcherError> {
+        let epoch = self.config.params.epoch_of(self.chain.head()?.next()).0;
+        let mut members = BTreeSet::new();
+        for epoch in epoch.saturating_sub(1)..=epoch.saturating_add(1) {
+            let set = self.chain.set_of(Epoch(epoch))?;
+            members.extend(set.iter().flat_map(|set| set.members()).map(|member| member.signer));
+        }
+        Ok(members)
+    }
+
+    /// A member's header, with its signature; signatures of others under it may have come before.
+    async fn hear(
+        &mut self,
+        header: &BatchHeader,
+        signer: Address,
+        signature: CompactSignature,
+    ) -> Result<(), BatcherError> {
+        self.witness.heard(header);
+        let batch = header.hash();
+        for (signer, signature) in [(signer, signature)].into_iter().chain(self.witness.signers_of(batch)) {
+            self.see(signer, batch, signature).await?;
+        }
+        Ok(())
+    }
+
+    /// A signature under a batch's hash, whoever's: evidence if its member contradicts itself.
+    async fn see(&mut self, signer: Address, batch: B256, signature: CompactSignature) -> Result<(), BatcherError> {
+        let chain = self.chain.clone();
+        let own = |first: u64, last: u64| {
+            let blocks = (first..=last).take(MAX_BLOCKS).map(|height| chain.block(Height(height)).ok().flatten());
+            blocks.map(|block| block.map(|block| block.hash)).collect()
+        };
+        let Some(found) = self.witness.saw(signer, batch, signature, own) else { return Ok(()) };
+        tracing::warn!(%signer, height = found.first.0.lastHeight, "two batch headers contradict each other");
+        self.evidence.send(found).await.map_err(|_| BatcherError::Closed("evidence"))
     }
 
     /// Makes a header's blocks durable in the signer record. `false` when L1 has not been final for so long that
@@ -412,6 +463,8 @@ impl Batcher {
                 let parent = self.batches.tip();
                 self.batches.included(header)?;
                 self.gatherer.close_through(self.batches.tip().index);
+                let members = self.recent_members()?;
+                self.witness.keep_members(|signer| members.contains(signer));
                 if header.index > parent.index {
                     self.compare(header, parent).await?;
                 }

@@ -94,7 +94,7 @@ pub(crate) fn decode(log: &Log, contracts: &L1Contracts) -> Result<Event, L1Erro
         let event = BatchRegistry::BatchSubmitted::decode_log_data(log.data()).map_err(|_| malformed.clone())?;
         let transaction = log.transaction_hash.ok_or(malformed)?;
         let place = BlobPlace { number, timestamp: log.block_timestamp.unwrap_or_default() };
-        let header = bound::<_, BatchHeader>(&event.header);
+        let header = bound::<BatchRegistry::BatchHeader, BatchHeader>(&event.header);
         let hash = event.batchHash;
         return Ok(Event::Batch(Box::new(SubmittedBatch {
             header,

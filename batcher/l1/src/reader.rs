@@ -28,23 +28,37 @@ const MAX_CACHED_BLOCKS: usize = 4_096;
 
 /// The newest final L1 blocks, shared between the watcher that writes and everyone who reads.
 #[derive(Clone, Debug, Default)]
-pub struct FinalBlocks(Arc<RwLock<BTreeMap<u64, Arc<FinalBlock>>>>);
+pub struct FinalBlocks {
+    blocks: Arc<RwLock<BTreeMap<u64, Arc<FinalBlock>>>>,
+    blind_to_deposits: bool,
+}
 
 impl FinalBlocks {
+    /// Of the devnet's faulty node: ends before the first block with a queue item, so that no block it builds or votes for
+    /// executes one.
+    pub fn blind_to_deposits() -> Self {
+        Self { blind_to_deposits: true, ..Self::default() }
+    }
+
     /// The block, if it is in memory.
     pub fn get(&self, number: u64) -> Option<Arc<FinalBlock>> {
-        self.0.read().get(&number).cloned()
+        self.blocks.read().get(&number).cloned()
     }
 
     /// Number of the newest block in memory.
     pub fn newest(&self) -> Option<u64> {
-        self.0.read().last_key_value().map(|(number, _)| *number)
+        self.blocks.read().last_key_value().map(|(number, _)| *number)
     }
 
     /// Adds a block; the oldest leaves when the bound is reached.
     pub fn insert(&self, block: Arc<FinalBlock>) {
-        let mut blocks = self.0.write();
-        blocks.insert(block.origin.number, block);
+        let mut blocks = self.blocks.write();
+        let number = block.origin.number;
+        let follows = || blocks.last_key_value().is_none_or(|(newest, _)| newest.saturating_add(1) == number);
+        if self.blind_to_deposits && (!block.deposits.is_empty() || !follows()) {
+            return;
+        }
+        blocks.insert(number, block);
         while blocks.len() > MAX_CACHED_BLOCKS {
             blocks.pop_first();
         }

@@ -160,7 +160,8 @@ impl Application for Sequencing {
 
     async fn evidence(&self, found: Vec<Evidence>) -> Result<(), AppError> {
         let store = self.chain.store().clone();
-        let keep = move || found.iter().try_for_each(|one| store.put_evidence(&evidence::encode(one)).map(drop));
+        let mut found = found.into_iter().map(evidence::Evidence::from);
+        let keep = move || found.try_for_each(|one| store.put_evidence(&one.encode()).map(drop));
         off_loop(keep).await.ok_or_else(|| halt("evidence worker stopped"))?.map_err(halt)
     }
 }

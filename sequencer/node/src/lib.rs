@@ -30,4 +30,5 @@ mod transactions;
 mod views;
 mod voting;
 
+pub use consensus::Equivocate;
 pub use run::{Faults, run};

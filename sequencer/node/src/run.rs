@@ -2,12 +2,12 @@
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
+use alloy::signers::local::PrivateKeySigner;
 use alloy_primitives::{Address, B256, Bytes};
 use batcher::{
-    AlterProposal, BatchPipeline, Batcher, BatcherPorts, BatcherStatus, L1Follower, RegistryPoster, ports::Incoming,
-    ports::L1BatchEvent,
+    AlterProposal, BatchPipeline, Batcher, BatcherPorts, BatcherStatus, L1Follower, RegistryPoster,
+    ports::{BatchL1, Incoming, L1BatchEvent},
 };
-use consensus::Stopped;
 use execution::genesis_block;
 use eyre::{WrapErr, eyre};
 use k256::ecdsa::SigningKey;
@@ -15,7 +15,7 @@ use l1::{
     BeaconBlobs, ClientConfig, FinalBlocks, L1Client, L1Event, L1Reader, L1View, L1Watcher, SenderConfig, SlotClock,
     Tag, TransactionSender, WatchConfig,
 };
-use network::{HeadStatus, Network, NetworkHandle, PeerBinding};
+use network::{HeadStatus, Network, NetworkHandle};
 use protocol::{Genesis, Height, signing::address_of};
 use rpc::{NodeIdentity, RpcServer};
 use store::{Store, StoreConfig};
@@ -26,7 +26,6 @@ use tokio::{
 };
 
 use crate::{
-    application::Sequencing,
     backend::{NodeBackend, Vitals},
     batches::{BatchGossip, ChainView, HeadsKeeper},
     chain::Chain,
@@ -34,10 +33,12 @@ use crate::{
     config::{Config, Da, Role},
     deadline::Watchdog,
     epochs::Epochs,
+    evidence::Evidence,
     follower::{Sync, apply_derived},
     keys,
     peers::Peers,
-    transactions::{MIN_TIP, Transactions, now_ms},
+    transactions::{MIN_TIP, Transactions},
+    voting::Voting,
 };
 
 /// Heads and transactions a slow subscriber may lag behind.
@@ -56,7 +57,7 @@ pub struct Faults {
     pub equivocate: Option<consensus::Equivocate>,
     /// Keeps transactions of this sender out of pool and blocks.
     pub censor: Option<Address>,
-    /// As leader, names no L1 origin with queue items that L2 would have to execute.
+    /// Takes no L1 block with queue items for an origin: L2 would have to execute them.
     pub withhold_deposits: bool,
 }
 
@@ -72,6 +73,8 @@ struct Parts {
     reader: L1Reader,
     finals: FinalBlocks,
     l1_view: watch::Receiver<Option<L1View>>,
+    /// Pays for what this node does on L1; none on a node that only reads there.
+    sender: Option<TransactionSender>,
     tasks: JoinSet<eyre::Result<()>>,
 }
 
@@ -91,7 +94,7 @@ pub async fn run(config: Config, faults: Faults) -> eyre::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let node = async {
-        let (mut parts, flows, server) = start(config).await?;
+        let (mut parts, flows, server) = start(config, &faults).await?;
         tracing::info!(rpc = %server.address(), role = ?parts.config.role, "node started");
         match parts.config.role {
             Role::Sequencer => sequence(&mut parts, flows, faults).await?,
@@ -111,24 +114,25 @@ pub async fn run(config: Config, faults: Faults) -> eyre::Result<()> {
     }
 }
 
-async fn start(config: Config) -> eyre::Result<(Parts, Flows, RpcServer)> {
+async fn start(config: Config, faults: &Faults) -> eyre::Result<(Parts, Flows, RpcServer)> {
     let text = fs::read_to_string(&config.genesis)
         .wrap_err_with(|| format!("genesis file {} cannot be read", config.genesis.display()))?;
     let genesis = Arc::new(Genesis::from_json(&text)?);
     let signer = match config.role {
-        Role::Sequencer => Some(address_of(&keys::load(&config.signer)?)),
+        Role::Sequencer => keys::load_signers(&config)?.first().map(address_of),
         Role::Follower | Role::L1Follower => None,
     };
     fs::create_dir_all(&config.data_dir).wrap_err_with(|| format!("data folder {}", config.data_dir.display()))?;
     let (store, genesis_hash) = open_store(&config.data_dir.join("db"), &genesis)?;
     let client = L1Client::new(&ClientConfig::new(config.l1.url.clone()))?;
     reach_l1(&client, &config.l1.url, genesis.l1.chain_id).await?;
+    let sender = sender(&config, &client)?;
     let reader = L1Reader::new(client, genesis.l1.clone());
-    let finals = FinalBlocks::default();
+    let finals = if faults.withhold_deposits { FinalBlocks::blind_to_deposits() } else { FinalBlocks::default() };
     let epochs = Arc::new(Epochs::new(genesis.clone(), store.clone()));
     let chain = Arc::new(Chain::open(genesis.clone(), store.clone(), finals.clone(), epochs.clone())?);
     let (events, _) = broadcast::channel(EVENT_BUFFER);
-    let (transactions, outgoing) = Transactions::new(chain.clone(), events.clone());
+    let (transactions, outgoing) = Transactions::new(chain.clone(), events.clone(), faults.censor);
     let (committer, announcements) = Committer::new(chain.clone(), transactions.clone(), events.clone());
     let keeper = HeadsKeeper::new(store.clone());
 
@@ -163,8 +167,20 @@ async fn start(config: Config) -> eyre::Result<(Parts, Flows, RpcServer)> {
         blocks: NodeBackend::block_cache(),
     };
     let server = RpcServer::start(&rpc_config(&config), Arc::new(backend)).await?;
-    let parts =
-        Parts { config, genesis, genesis_hash, chain, transactions, committer, vitals, reader, finals, l1_view, tasks };
+    let parts = Parts {
+        config,
+        genesis,
+        genesis_hash,
+        chain,
+        transactions,
+        committer,
+        vitals,
+        reader,
+        finals,
+        l1_view,
+        sender,
+        tasks,
+    };
     Ok((parts, Flows { outgoing, announcements, batch_events, derived_events }, server))
 }
 
@@ -189,6 +205,19 @@ fn open_store(path: &Path, genesis: &Genesis) -> eyre::Result<(Store, B256)> {
         false => Store::create(path, &block, &diff, &config)?,
     };
     Ok((store, hash))
+}
+
+/// The account that pays on L1, if this node has one.
+fn sender(config: &Config, client: &L1Client) -> eyre::Result<Option<TransactionSender>> {
+    let payer = match (keys::load_optional(&config.payer)?, config.role) {
+        (Some(key), _) => Some(key),
+        (None, Role::Sequencer) => Some(keys::load(&config.signer)?),
+        (None, Role::Follower | Role::L1Follower) => None,
+    };
+    let resubmit_after = Duration::from_millis(config.batcher.resubmit_after_ms);
+    let sender_config = SenderConfig { resubmit_after, ..SenderConfig::default() };
+    let spawn = |key| TransactionSender::spawn(client.clone(), PrivateKeySigner::from_signing_key(key), sender_config);
+    Ok(payer.map(spawn))
 }
 
 /// Waits for L1, then makes sure that it is the right one.
@@ -341,14 +370,27 @@ fn start_batcher(
             head_height.send_replace(Height(number));
         }
     });
+    let (evidence, mut found) = mpsc::channel(QUEUE);
     let ports = BatcherPorts {
         chain: Arc::new(ChainView(parts.chain.clone())),
         network: gossip,
-        l1: Some(Arc::new(RegistryPoster::new(sender, parts.genesis.l1.batch_registry))),
+        l1: parts.sender.clone().map(|sender| -> Arc<dyn BatchL1> {
+            Arc::new(RegistryPoster::new(sender, parts.genesis.l1.batch_registry))
+        }),
         incoming,
         l1_events,
         head,
+        evidence,
     };
+    let store = parts.chain.store().clone();
+    parts.tasks.spawn(async move {
+        while let Some(headers) = found.recv().await {
+            let (store, evidence) = (store.clone(), Evidence::Headers(headers));
+            tokio::task::spawn_blocking(move || store.put_evidence(&evidence.encode())).await??;
+        }
+        // The batcher ended; its own task says why.
+        std::future::pending().await
+    });
     let (status, _) = watch::channel(BatcherStatus::default());
     if parts.config.batcher.da == Da::Blobs {
         // Loading the trusted setup takes seconds of CPU: better now than when the first batch is due.
@@ -359,7 +401,7 @@ fn start_batcher(
 }
 
 async fn follow(parts: &mut Parts, flows: Flows) -> eyre::Result<()> {
-    let (network, events) = start_network(parts, None).await?;
+    let (network, events) = start_network(parts).await?;
     let sync = Sync::new(parts.chain.clone(), parts.committer.clone());
     let peers = Peers {
         network,

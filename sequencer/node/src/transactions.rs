@@ -42,17 +42,23 @@ pub struct Transactions {
     gossip: mpsc::Sender<Bytes>,
     arrivals: Notify,
     waiting: Semaphore,
+    /// Only in the devnet's faulty binary: whose transactions are dropped.
+    censored: Option<Address>,
 }
 
 impl Transactions {
     /// An empty pool on the chain's head; the receiver yields what is to be gossiped.
     #[must_use]
-    pub fn new(chain: Arc<Chain>, events: broadcast::Sender<ChainEvent>) -> (Arc<Self>, mpsc::Receiver<Bytes>) {
+    pub fn new(
+        chain: Arc<Chain>,
+        events: broadcast::Sender<ChainEvent>,
+        censored: Option<Address>,
+    ) -> (Arc<Self>, mpsc::Receiver<Bytes>) {
         let (gossip, outgoing) = mpsc::channel(GOSSIP_QUEUE);
         let base_fee = next_base_fee(&chain.head().header, &chain.genesis().params);
         let pool = Mutex::new(Pool::new(Limits::default(), base_fee));
         let waiting = Semaphore::new(MAX_WAITING);
-        (Arc::new(Self { chain, pool, events, gossip, arrivals: Notify::new(), waiting }), outgoing)
+        (Arc::new(Self { chain, pool, events, gossip, arrivals: Notify::new(), waiting, censored }), outgoing)
     }
 
     /// Decodes, recovers, checks and pools a transaction; announces it when it is executable.
@@ -71,6 +77,9 @@ impl Transactions {
         let rules = self.chain.rules();
         let tx = recover(raw, rules.chain_id).map_err(recover_error)?;
         let hash = tx.hash;
+        if self.censored == Some(tx.sender) {
+            return Ok(hash);
+        }
         let head = self.chain.head();
         let account = self.account(tx.sender).map_err(|error| SubmitError::Refused(error.to_string()))?;
         let attributes = L1Attributes {

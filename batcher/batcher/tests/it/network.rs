@@ -142,6 +142,7 @@ fn start(down: &[usize], faulty: Option<(usize, AlterProposal)>) -> Net {
             incoming,
             l1_events,
             head: chain.head_changes(),
+            evidence: mpsc::channel(64).0,
         };
         let (status, receiver) = watch::channel(BatcherStatus::default());
         let key = key.clone();
