@@ -41,7 +41,7 @@ interface IOutputRegistry {
         uint64 indexed batchIndex, uint256 indexed index, bytes32 indexed rootClaim, uint64 height, address game
     );
 
-    /// The registry has not accepted this batch at this time with these signers.
+    /// The registry has not accepted this batch at this time with these signers, or nobody has signed it.
     error NotAccepted(uint64 batchIndex);
     /// This batch or a later one is published already; a later output proves everything an earlier one does.
     error AlreadyPublished(uint64 batchIndex, uint64 latest);
