@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 const CONTRACTS = [
   'DevnetMetis', 'Staking', 'SequencerSet', 'DepositQueue', 'Portal', 'BatchRegistry',
-  'OutputRegistry', 'OutputGame', 'InsurancePool', 'Slashing', 'TimelockController', 'L1Bridge',
+  'OutputRegistry', 'OutputGame', 'InsurancePool', 'Slashing', 'Rewards', 'TimelockController', 'L1Bridge',
   'L1Block', 'GasPriceOracle', 'L2ToL1MessagePasser', 'L2SequencerSet', 'FeeVault', 'L2Bridge',
   'BridgedTokenFactory', 'BridgedToken',
 ];

@@ -59,6 +59,10 @@ pub struct DeployConfig {
     pub deposit_deadline: u64,
     /// Seconds a superseded snapshot stays usable.
     pub snapshot_grace: u64,
+    /// Seconds without a batch after which anyone may post queue items.
+    pub permissionless_after: u64,
+    /// Bond of such a batch in whole METIS.
+    pub permissionless_bond: u64,
     /// Seconds from a batch's acceptance until withdrawals may rely on it.
     pub finalization_window: u64,
 }
@@ -78,6 +82,8 @@ impl DeployConfig {
             deposit_block_gas: 20_000_000,
             deposit_deadline: 20,
             snapshot_grace: 86_400,
+            permissionless_after: 60,
+            permissionless_bond: 100,
             finalization_window: 30,
         }
     }
@@ -167,6 +173,8 @@ fn creations(contracts: &L1Contracts, config: &DeployConfig) -> Vec<(Address, By
         depositQueue: portal,
         depositDeadline_: config.deposit_deadline,
         snapshotGrace_: config.snapshot_grace,
+        permissionlessAfter_: config.permissionless_after,
+        bond_: U256::from(config.permissionless_bond).saturating_mul(U256::from(METIS)),
     };
     let make_outputs = OutputRegistry::constructorCall { registry: batch_registry, window: config.finalization_window };
     let make_bridge = L1Bridge::constructorCall { portal, l2Bridge: L2_BRIDGE };

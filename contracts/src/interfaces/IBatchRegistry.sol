@@ -15,14 +15,16 @@ interface IBatchRegistry {
     /// @param l1OriginNumber Its last L1 origin.
     /// @param acceptedAt When it was accepted (for index 0: when this contract was deployed), unix seconds.
     /// @param grace Seconds added to the deposit deadline because posting was silent; see `depositDeadline`.
+    /// @param bitmap Members that signed it; zero for a permissionless batch.
     struct Head {
         uint32 index;
         uint40 height;
-        uint32 snapshotId;
+        uint24 snapshotId;
         uint40 depositCount;
-        uint40 l1OriginNumber;
-        uint40 acceptedAt;
-        uint32 grace;
+        uint32 l1OriginNumber;
+        uint32 acceptedAt;
+        uint24 grace;
+        uint32 bitmap;
     }
 
     /// @param batchHash EIP-712 struct hash of the header.
@@ -32,15 +34,19 @@ interface IBatchRegistry {
         uint64 indexed index, bytes32 indexed batchHash, BatchHeader header, uint256 bitmap, bool blobs
     );
 
+    /// A batch without certificate: what {submitPermissionless} accepted, beside its `BatchSubmitted`.
+    /// @param bond METIS wei held until `releaseAt`.
+    event PermissionlessBatch(uint64 indexed index, address indexed poster, uint256 bond, uint64 releaseAt);
+    event BondReturned(uint64 indexed index, address indexed poster, uint256 amount);
+
     error WrongIndex(uint64 index, uint64 expected);
-    error WrongParent(bytes32 parentHash, bytes32 expected);
+    /// Not the struct hash of the newest batch's header.
+    error WrongParent(bytes32 parentHash);
     error WrongHeights(uint64 firstHeight, uint64 lastHeight, uint64 expectedFirst);
     /// Older than the previous batch's.
     error SnapshotWentBack(uint64 snapshotId, uint64 previous);
     /// Superseded too long ago for its members' stake to answer.
     error SnapshotTooOld(uint64 snapshotId, uint64 supersededAt);
-    /// The member words are not those of the snapshot.
-    error WrongSet(bytes32 setHash, bytes32 expected);
     error WrongDataHash(bytes32 dataHash, bytes32 expected);
     /// Neither calldata nor blobs came with the transaction.
     error NoData();
@@ -57,6 +63,18 @@ interface IBatchRegistry {
     /// An item older than the deadline is left out.
     error DepositOverdue(uint64 item, uint64 queuedAt);
     error DeadlineOutOfRange(uint64 deadline);
+    /// Sequencers have posted too recently for others to step in.
+    error NotSilent(uint64 openFrom);
+    error SilenceOutOfRange(uint64 silence);
+    error BondOutOfRange(uint256 bond);
+    /// A permissionless batch must use the head's snapshot: which one an epoch has is not the poster's to say.
+    error WrongSnapshot(uint64 snapshotId, uint64 expected);
+    /// A permissionless batch must execute at least one queue item.
+    error NothingQueued();
+    /// Without signers nobody has served a turn.
+    error TurnsWithoutSigners();
+    error NoBond(uint64 index);
+    error BondHeld(uint64 index, uint64 releaseAt);
 
     /// Submits a batch. Anyone may call: the certificate is what counts.
     /// @param members Words of the snapshot's set.
@@ -71,10 +89,24 @@ interface IBatchRegistry {
         bytes calldata data
     ) external;
 
+    /// Posts queue items when sequencers have been silent for `permissionlessAfter` seconds. Anyone; takes `bond` METIS from the
+    /// caller. The commitment's bitmap is 0: nobody has signed.
+    ///
+    /// The batch holds queue items and nothing else, so it needs no data: `dataHash` is that of the single byte `QUEUE_ONLY`, and
+    /// its blocks follow from L1 alone. From the parent's origin to `l1OriginNumber`, each block advances the origin by the genesis
+    /// parameter `maxOriginAdvance`, the last one by what is left; its time is its origin's, or the parent's if that is later;
+    /// its leader is the zero address; it has no user transactions. A header whose heights, hash or roots differ from those blocks
+    /// is false, as is one that crosses the end of an epoch.
+    ///
+    /// L1 cannot tell whether what the header says of L2's state is true. Until a dispute can, nothing may be paid out on a batch
+    /// without signers; the next certified batch states the roots again.
+    function submitPermissionless(BatchHeader calldata header) external;
+    /// Returns the bond of a permissionless batch once the unbonding delay of the stake is over, as long as a signer would have
+    /// answered for it. Anyone; pays the poster.
+    function returnBond(uint64 index) external;
+
     /// The newest batch.
     function head() external view returns (Head memory);
-    /// EIP-712 struct hash of the newest batch; zero if none.
-    function headHash() external view returns (bytes32);
     /// Commitment to an accepted batch; zero if none.
     function commitmentOf(uint64 index) external view returns (bytes32);
     /// Whether this header was accepted at this time with these signers.
@@ -86,4 +118,10 @@ interface IBatchRegistry {
     function depositDeadline() external view returns (uint64);
     /// Seconds a snapshot may be used after the next one was taken.
     function snapshotGrace() external view returns (uint64);
+    /// Seconds without a batch after which anyone may post queue items.
+    function permissionlessAfter() external view returns (uint64);
+    /// METIS wei a permissionless batch needs.
+    function bond() external view returns (uint256);
+    /// Poster of a permissionless batch whose bond is still held, and when it can be returned; zero otherwise.
+    function bondOf(uint64 index) external view returns (address poster, uint64 releaseAt);
 }

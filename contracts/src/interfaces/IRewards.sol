@@ -11,7 +11,7 @@ import {BatchHeader} from "../types/BatchHeader.sol";
 /// over `feePeriod`. Half goes to the members by turns served, as the header's certificate says; half by weight to those
 /// whose signatures the certificate holds. The half for turns of a batch in which no turn ended waits for the next turn's end.
 ///
-/// What a member does not get, because its signature is missing or because it is frozen or gone, goes back to the stream's funds,
+/// What a member does not get, because its signature is missing or because it is frozen, goes back to the stream's funds,
 /// which are paid at a fixed rate: leaving others out makes nobody's share larger.
 interface IRewards {
     /// @param rate METIS wei per second of the stream.
@@ -30,7 +30,7 @@ interface IRewards {
     /// @param paid What of it, and of what waited for a turn's end, was paid.
     event Settled(uint64 indexed firstIndex, uint64 indexed lastIndex, uint64 snapshotId, uint256 budget, uint256 paid);
     event RewardPaid(uint64 indexed operatorId, uint64 indexed lastIndex, uint256 amount);
-    /// The staking contract did not take the operator's reward.
+    /// The operator is frozen by an open case.
     event RewardSkipped(uint64 indexed operatorId, uint64 indexed lastIndex, uint256 amount);
 
     error NotGovernance(address caller);
@@ -46,15 +46,12 @@ interface IRewards {
     /// All batches of a call have one snapshot.
     error WrongSnapshot(uint64 snapshotId, uint64 expected);
     error NotAccepted(uint64 index);
-    /// So little gas that a payment might fail for that reason alone.
-    error GasTooLow();
 
     /// Adds to the stream from the caller's tokens. Anyone.
     function fund(uint256 amount) external;
     /// Books METIS that arrived without a call as fees. Anyone.
     function sync() external returns (uint256 fees);
-    /// Settles the next batches: consecutive, of one snapshot, at most `MAX_BATCHES`. Anyone. At least 300,000 gas must be left
-    /// before each payment.
+    /// Settles the next batches: consecutive, of one snapshot, at most `MAX_BATCHES`. Anyone.
     /// @param headers The accepted headers, from `nextIndex()`.
     /// @param acceptedAts When each was accepted, unix seconds.
     /// @param bitmaps Who signed each.

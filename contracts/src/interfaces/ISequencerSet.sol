@@ -29,6 +29,8 @@ interface ISequencerSet {
     /// Nobody is staked.
     error EmptySet();
     error UnknownSnapshot(uint64 id);
+    /// The snapshot has another set.
+    error WrongSet(bytes32 setHash, bytes32 expected);
     error SetSizeOutOfRange(uint256 size);
 
     /// Takes a snapshot. Anyone may call, at most once per `minInterval` L1 blocks.
@@ -43,9 +45,9 @@ interface ISequencerSet {
     function snapshotAt(uint64 id) external view returns (Snapshot memory);
     /// Number of the newest snapshot; zero if none.
     function latestId() external view returns (uint64);
-    /// What a certificate is checked against; `supersededAt` is when the next snapshot was taken, unix seconds, or zero
-    /// if it is the newest.
-    function checkpoint(uint64 id) external view returns (bytes32 setHash, uint64 totalWeight, uint64 supersededAt);
+    /// What a certificate is checked against: reverts unless the snapshot's set has this hash. `supersededAt` is when the next
+    /// snapshot was taken, unix seconds, or zero if it is the newest.
+    function checkpointOf(uint64 id, bytes32 setHash) external view returns (uint64 totalWeight, uint64 supersededAt);
     /// L1 blocks between two snapshots.
     function minInterval() external view returns (uint64);
     /// Most members, at most 32.

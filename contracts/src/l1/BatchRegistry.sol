@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {IBatchRegistry} from "../interfaces/IBatchRegistry.sol";
 import {IDepositQueue} from "../interfaces/IDepositQueue.sol";
 import {ISequencerSet} from "../interfaces/ISequencerSet.sol";
@@ -12,6 +14,7 @@ import {BatchHeader} from "../types/BatchHeader.sol";
 
 /// See {IBatchRegistry}.
 contract BatchRegistry is IBatchRegistry {
+    using SafeERC20 for IERC20;
     using Signing for BatchHeader;
 
     /// Most L2 blocks of a batch.
@@ -21,6 +24,15 @@ contract BatchRegistry is IBatchRegistry {
     /// Range of the deposit deadline, in seconds.
     uint64 public constant MIN_DEADLINE = 10 seconds;
     uint64 public constant MAX_DEADLINE = 1 days;
+    /// Range of the silence after which anyone may post: longer than the deposit deadline, and no longer than this.
+    uint64 public constant MAX_SILENCE = 7 days;
+    /// Most METIS a bond may be.
+    uint256 public constant MAX_BOND = 10_000 ether;
+    /// Version byte of a channel that says: the queue's items and nothing else.
+    bytes1 public constant QUEUE_ONLY = 0x02;
+
+    /// Length of an encoded header.
+    uint256 private constant _HEADER_BYTES = 14 * 32;
 
     /// Whose stake answers for the signatures.
     IStaking public immutable STAKING;
@@ -33,28 +45,46 @@ contract BatchRegistry is IBatchRegistry {
     bytes32 private immutable _DOMAIN_SEPARATOR;
     uint64 private immutable _DEPOSIT_DEADLINE;
     uint64 private immutable _SNAPSHOT_GRACE;
+    /// @inheritdoc IBatchRegistry
+    uint64 public immutable permissionlessAfter;
+    /// @inheritdoc IBatchRegistry
+    uint256 public immutable bond;
+    IERC20 private immutable _METIS;
+
+    struct Bond {
+        address poster;
+        uint64 releaseAt;
+    }
 
     Head private _head;
     /// @inheritdoc IBatchRegistry
-    bytes32 public headHash;
-    /// @inheritdoc IBatchRegistry
     mapping(uint64 index => bytes32) public commitmentOf;
+    /// @inheritdoc IBatchRegistry
+    mapping(uint64 index => Bond) public bondOf;
 
     /// @param staking Whose stake answers for the signatures.
     /// @param sequencerSet Whose snapshots count.
     /// @param depositQueue Whose items L2 must execute.
     /// @param depositDeadline_ Seconds an item may wait.
     /// @param snapshotGrace_ Seconds a superseded snapshot may still be used.
+    /// @param permissionlessAfter_ Seconds without a batch after which anyone may post queue items.
+    /// @param bond_ METIS wei such a batch needs.
     constructor(
         IStaking staking,
         ISequencerSet sequencerSet,
         IDepositQueue depositQueue,
         uint64 depositDeadline_,
-        uint64 snapshotGrace_
+        uint64 snapshotGrace_,
+        uint64 permissionlessAfter_,
+        uint256 bond_
     ) {
         if (depositDeadline_ < MIN_DEADLINE || depositDeadline_ > MAX_DEADLINE) {
             revert DeadlineOutOfRange(depositDeadline_);
         }
+        if (permissionlessAfter_ <= depositDeadline_ || permissionlessAfter_ > MAX_SILENCE) {
+            revert SilenceOutOfRange(permissionlessAfter_);
+        }
+        if (bond_ == 0 || bond_ > MAX_BOND) revert BondOutOfRange(bond_);
         STAKING = staking;
         SEQUENCER_SET = sequencerSet;
         DEPOSIT_QUEUE = depositQueue;
@@ -62,7 +92,10 @@ contract BatchRegistry is IBatchRegistry {
         _DOMAIN_SEPARATOR = staking.domainSeparator();
         _DEPOSIT_DEADLINE = depositDeadline_;
         _SNAPSHOT_GRACE = snapshotGrace_;
-        _head.acceptedAt = uint40(block.timestamp);
+        permissionlessAfter = permissionlessAfter_;
+        bond = bond_;
+        _METIS = IERC20(staking.metis());
+        _head.acceptedAt = uint32(block.timestamp);
     }
 
     /// @inheritdoc IBatchRegistry
@@ -79,11 +112,52 @@ contract BatchRegistry is IBatchRegistry {
         uint256 grace = _grace(previous);
         _checkDeposits(header, grace);
         _checkData(header.dataHash, data);
-        bytes32 batchHash = header.hash();
+        // `header.hash()`, from the header's own words: it has no dynamic part and is the first argument. Words that are too
+        // large for their fields revert in the event.
+        bytes32 batchHash = keccak256(bytes.concat(Signing.BATCH_HEADER_TYPEHASH, msg.data[4:4 + _HEADER_BYTES]));
         uint256 totalWeight = _checkSet(header.snapshotId, previous.snapshotId, members);
         Certificate.check(Signing.digest(_domainSeparator(), batchHash), members, totalWeight, bitmap, signatures);
         _accept(header, batchHash, bitmap, grace);
         emit BatchSubmitted(header.index, batchHash, header, bitmap, data.length == 0);
+    }
+
+    /// @inheritdoc IBatchRegistry
+    function submitPermissionless(BatchHeader calldata header) external {
+        Head memory previous = _head;
+        uint256 openFrom = uint256(previous.acceptedAt) + permissionlessAfter;
+        if (block.timestamp < openFrom) revert NotSilent(uint64(openFrom));
+        _checkPlace(header, previous);
+        _checkOrigin(header, previous);
+        // There are no signers to answer for an origin that L1 has forgotten.
+        if (!L1History.knows(header.l1OriginNumber, header.l1OriginHash)) {
+            revert WrongOrigin(header.l1OriginNumber, header.l1OriginHash);
+        }
+        uint256 grace = _grace(previous);
+        _checkDeposits(header, grace);
+        if (header.depositCount <= previous.depositCount) revert NothingQueued();
+        bytes32 dataHash = keccak256(abi.encodePacked(QUEUE_ONLY));
+        if (header.dataHash != dataHash) revert WrongDataHash(header.dataHash, dataHash);
+        // Before the first batch that is the genesis set.
+        uint64 snapshotId = previous.snapshotId == 0 ? 1 : previous.snapshotId;
+        if (header.snapshotId != snapshotId) revert WrongSnapshot(header.snapshotId, snapshotId);
+        if (header.turns != 0) revert TurnsWithoutSigners();
+        bytes32 batchHash = header.hash();
+        uint64 releaseAt = uint64(block.timestamp) + STAKING.unbondingDelay();
+        bondOf[header.index] = Bond({poster: msg.sender, releaseAt: releaseAt});
+        _accept(header, batchHash, 0, grace);
+        emit BatchSubmitted(header.index, batchHash, header, 0, false);
+        emit PermissionlessBatch(header.index, msg.sender, bond, releaseAt);
+        _METIS.safeTransferFrom(msg.sender, address(this), bond);
+    }
+
+    /// @inheritdoc IBatchRegistry
+    function returnBond(uint64 index) external {
+        Bond memory held = bondOf[index];
+        if (held.poster == address(0)) revert NoBond(index);
+        if (block.timestamp < held.releaseAt) revert BondHeld(index, held.releaseAt);
+        delete bondOf[index];
+        emit BondReturned(index, held.poster, bond);
+        _METIS.safeTransfer(held.poster, bond);
     }
 
     /// @inheritdoc IBatchRegistry
@@ -110,8 +184,11 @@ contract BatchRegistry is IBatchRegistry {
     function _checkPlace(BatchHeader calldata header, Head memory previous) private view {
         uint64 index = uint64(previous.index) + 1;
         if (header.index != index) revert WrongIndex(header.index, index);
-        bytes32 parent = headHash;
-        if (header.parentHash != parent) revert WrongParent(header.parentHash, parent);
+        // The commitment holds the parent's hash, so that it need not be stored a second time.
+        bytes32 parent = index == 1 ? bytes32(0) : commitmentOf[uint64(previous.index)];
+        bytes32 claimed =
+            index == 1 ? header.parentHash : _commitment(header.parentHash, previous.acceptedAt, previous.bitmap);
+        if (claimed != parent) revert WrongParent(header.parentHash);
         uint64 first = uint64(previous.height) + 1;
         if (header.firstHeight != first || header.lastHeight < first || header.lastHeight - first >= MAX_BATCH_BLOCKS) {
             revert WrongHeights(header.firstHeight, header.lastHeight, first);
@@ -152,12 +229,11 @@ contract BatchRegistry is IBatchRegistry {
         returns (uint256)
     {
         if (snapshotId < previousId) revert SnapshotWentBack(snapshotId, previousId);
-        (bytes32 expected, uint64 totalWeight, uint64 supersededAt) = SEQUENCER_SET.checkpoint(snapshotId);
+        bytes32 setHash = keccak256(abi.encodePacked(members));
+        (uint64 totalWeight, uint64 supersededAt) = SEQUENCER_SET.checkpointOf(snapshotId, setHash);
         if (supersededAt != 0 && block.timestamp > uint256(supersededAt) + _SNAPSHOT_GRACE) {
             revert SnapshotTooOld(snapshotId, supersededAt);
         }
-        bytes32 setHash = keccak256(abi.encodePacked(members));
-        if (setHash != expected) revert WrongSet(setHash, expected);
         return totalWeight;
     }
 
@@ -167,17 +243,18 @@ contract BatchRegistry is IBatchRegistry {
     }
 
     function _accept(BatchHeader calldata header, bytes32 batchHash, uint256 bitmap, uint256 grace) private {
-        // The numbers are bounded by what L1 itself has counted, heights by 4,096 a batch: they outlast 32 and 40 bits.
+        // The numbers are bounded by what L1 itself has counted (seconds until 2106, snapshots in blocks), heights by 4,096 a
+        // batch, the bitmap by the members of a set.
         _head = Head({
             index: uint32(header.index),
             height: uint40(header.lastHeight),
-            snapshotId: uint32(header.snapshotId),
+            snapshotId: uint24(header.snapshotId),
             depositCount: uint40(header.depositCount),
-            l1OriginNumber: uint40(header.l1OriginNumber),
-            acceptedAt: uint40(block.timestamp),
-            grace: uint32(grace)
+            l1OriginNumber: uint32(header.l1OriginNumber),
+            acceptedAt: uint32(block.timestamp),
+            grace: uint24(grace < type(uint24).max ? grace : type(uint24).max),
+            bitmap: uint32(bitmap)
         });
-        headHash = batchHash;
         commitmentOf[header.index] = _commitment(batchHash, uint64(block.timestamp), bitmap);
     }
 

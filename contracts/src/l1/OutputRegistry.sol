@@ -44,7 +44,8 @@ contract OutputRegistry is IOutputRegistry {
     function publish(BatchHeader calldata header, uint64 acceptedAt, uint256 bitmap) external returns (uint256 index) {
         uint64 latest = latestBatch();
         if (header.index <= latest) revert AlreadyPublished(header.index, latest);
-        if (!REGISTRY.isAccepted(header, acceptedAt, bitmap)) revert NotAccepted(header.index);
+        // What nobody has signed, no stake answers for: a batch without certificate proves no withdrawal.
+        if (bitmap == 0 || !REGISTRY.isAccepted(header, acceptedAt, bitmap)) revert NotAccepted(header.index);
         index = _entries.length;
         bytes32 root = keccak256(abi.encode(bytes32(0), header.stateRoot, header.withdrawalsRoot, header.lastBlockHash));
         uint256 place = (uint256(header.lastHeight) << 128) | (uint256(acceptedAt) << 64) | index;

@@ -15,7 +15,18 @@ contract SequencerSet is ISequencerSet {
 
     /// @inheritdoc ISequencerSet
     uint64 public latestId;
-    mapping(uint64 id => Snapshot) private _snapshots;
+    mapping(uint64 id => bytes32) private _setHashes;
+    mapping(uint64 id => bytes32) private _seeds;
+    /// By id and set hash, so that a batch whose set is right reads one slot.
+    mapping(bytes32 place => Record) private _records;
+
+    /// One slot of a snapshot; see {ISequencerSet-Snapshot}.
+    struct Record {
+        uint64 totalWeight;
+        uint64 blockNumber;
+        uint64 timestamp;
+        uint64 supersededAt;
+    }
 
     /// @param staking Where the weights come from.
     /// @param minInterval_ L1 blocks between two snapshots.
@@ -31,7 +42,7 @@ contract SequencerSet is ISequencerSet {
     function snapshot() external returns (uint64 id) {
         id = latestId;
         if (id != 0) {
-            Snapshot storage newest = _snapshots[id];
+            Record storage newest = _records[_place(id, _setHashes[id])];
             uint256 allowedFrom = uint256(newest.blockNumber) + _MIN_INTERVAL;
             if (block.number < allowedFrom) revert TooEarly(block.number, allowedFrom);
             newest.supersededAt = uint64(block.timestamp);
@@ -41,13 +52,13 @@ contract SequencerSet is ISequencerSet {
         bytes32 setHash = Members.hash(members);
         bytes32 seed = bytes32(block.prevrandao);
         latestId = ++id;
-        _snapshots[id] = Snapshot({
-            setHash: setHash,
+        _setHashes[id] = setHash;
+        _seeds[id] = seed;
+        _records[_place(id, setHash)] = Record({
             totalWeight: totalWeight,
             blockNumber: uint64(block.number),
             timestamp: uint64(block.timestamp),
-            supersededAt: 0,
-            seed: seed
+            supersededAt: 0
         });
         emit SnapshotTaken(id, setHash, totalWeight, seed, members, operatorIds);
     }
@@ -77,17 +88,29 @@ contract SequencerSet is ISequencerSet {
     }
 
     /// @inheritdoc ISequencerSet
-    function snapshotAt(uint64 id) public view returns (Snapshot memory) {
-        if (id == 0 || id > latestId) revert UnknownSnapshot(id);
-        return _snapshots[id];
+    function snapshotAt(uint64 id) external view returns (Snapshot memory) {
+        bytes32 setHash = _setHashes[id];
+        if (setHash == bytes32(0)) revert UnknownSnapshot(id);
+        Record memory taken = _records[_place(id, setHash)];
+        return Snapshot({
+            setHash: setHash,
+            totalWeight: taken.totalWeight,
+            blockNumber: taken.blockNumber,
+            timestamp: taken.timestamp,
+            supersededAt: taken.supersededAt,
+            seed: _seeds[id]
+        });
     }
 
     /// @inheritdoc ISequencerSet
-    function checkpoint(uint64 id) external view returns (bytes32 setHash, uint64 totalWeight, uint64 supersededAt) {
-        Snapshot storage taken = _snapshots[id];
-        setHash = taken.setHash;
-        if (setHash == bytes32(0)) revert UnknownSnapshot(id);
-        return (setHash, taken.totalWeight, taken.supersededAt);
+    function checkpointOf(uint64 id, bytes32 setHash) external view returns (uint64 totalWeight, uint64 supersededAt) {
+        Record storage taken = _records[_place(id, setHash)];
+        (totalWeight, supersededAt) = (taken.totalWeight, taken.supersededAt);
+        if (totalWeight == 0) {
+            bytes32 expected = _setHashes[id];
+            if (expected == bytes32(0)) revert UnknownSnapshot(id);
+            revert WrongSet(setHash, expected);
+        }
     }
 
     /// @inheritdoc ISequencerSet
@@ -120,6 +143,10 @@ contract SequencerSet is ISequencerSet {
             top[slot] = candidate;
         }
         if (filled < size) top = _shorten(top, filled);
+    }
+
+    function _place(uint64 id, bytes32 setHash) private pure returns (bytes32) {
+        return keccak256(abi.encode(id, setHash));
     }
 
     function _shorten(IStaking.Candidate[] memory list, uint256 length)

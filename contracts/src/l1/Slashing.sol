@@ -9,7 +9,7 @@ import {IBatchRegistry} from "../interfaces/IBatchRegistry.sol";
 import {IInsurancePool} from "../interfaces/IInsurancePool.sol";
 import {ISequencerSet} from "../interfaces/ISequencerSet.sol";
 import {ISlashing} from "../interfaces/ISlashing.sol";
-import {IStakingSeam} from "../interfaces/IStakingSeam.sol";
+import {IStaking} from "../interfaces/IStaking.sol";
 import {Certificate} from "../libraries/Certificate.sol";
 import {Signing} from "../libraries/Signing.sol";
 import {BatchHeader} from "../types/BatchHeader.sol";
@@ -35,7 +35,7 @@ contract Slashing is ISlashing {
     uint64 public constant MAX_APPEAL_LIFE = 5 * 365 days;
 
     /// Whose stake is taken.
-    IStakingSeam public immutable STAKING;
+    IStaking public immutable STAKING;
     /// Whose newest snapshot is the measure.
     ISequencerSet public immutable SEQUENCER_SET;
     /// Which heights are how old.
@@ -72,7 +72,7 @@ contract Slashing is ISlashing {
     /// @param appealWindow_ Seconds a case can be appealed.
     /// @param appealSunset_ Unix seconds after which no case can be cancelled; in the past for no appeals at all.
     constructor(
-        IStakingSeam staking,
+        IStaking staking,
         ISequencerSet sequencerSet,
         IBatchRegistry registry,
         IInsurancePool insurancePool,

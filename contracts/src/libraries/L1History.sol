@@ -16,4 +16,12 @@ library L1History {
         if (known && answer.length == 32 && bytes32(answer) != bytes32(0)) return bytes32(answer) == hash;
         return recent == bytes32(0);
     }
+
+    /// Whether L1 remembers that block `number` had this hash.
+    function knows(uint256 number, bytes32 hash) internal view returns (bool) {
+        if (hash == bytes32(0)) return false;
+        if (blockhash(number) == hash) return true;
+        (bool known, bytes memory answer) = HISTORY.staticcall(abi.encode(number));
+        return known && answer.length == 32 && bytes32(answer) == hash;
+    }
 }

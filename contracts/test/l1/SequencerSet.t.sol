@@ -45,7 +45,7 @@ contract SequencerSetTest is Network {
         vm.roll(block.number + 1);
         vm.warp(block.timestamp + 7);
         assertEq(sequencerSet.snapshot(), 2);
-        (,, uint64 supersededAt) = sequencerSet.checkpoint(1);
+        uint64 supersededAt = sequencerSet.snapshotAt(1).supersededAt;
         assertEq(supersededAt, block.timestamp);
         assertEq(sequencerSet.latestId(), 2);
     }
@@ -133,7 +133,7 @@ contract SequencerSetTest is Network {
         vm.expectRevert(abi.encodeWithSelector(ISequencerSet.UnknownSnapshot.selector, 2));
         sequencerSet.snapshotAt(2);
         vm.expectRevert(abi.encodeWithSelector(ISequencerSet.UnknownSnapshot.selector, 2));
-        sequencerSet.checkpoint(2);
+        sequencerSet.checkpointOf(2, 0);
     }
 
     function test_constructor_setSize_reverts() external {

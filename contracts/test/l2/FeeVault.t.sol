@@ -7,17 +7,16 @@ import {Bridges} from "../utils/Bridges.sol";
 
 contract FeeVaultTest is Bridges {
     FeeVault internal vault = FeeVault(payable(0x4200000000000000000000000000000000000019));
-    address internal rewards = makeAddr("rewards");
 
     function setUp() public override {
         super.setUp();
         vm.etch(address(vault), type(FeeVault).runtimeCode);
-        vm.store(address(vault), 0, bytes32((uint256(2 ether) << 160) | uint160(rewards)));
+        vm.store(address(vault), 0, bytes32((uint256(2 ether) << 160) | uint160(address(rewards))));
     }
 
     /// All the way: the rewards contract on L1 receives plain METIS.
     function test_withdraw_reachesRewards_succeeds() external {
-        assertEq(vault.recipient(), rewards);
+        assertEq(vault.recipient(), address(rewards));
         assertEq(vault.minWithdrawalAmount(), 2 ether);
         assertEq(vault.withdrawalNetwork(), 0);
         assertEq(vault.version(), "1.5.0-horae");
@@ -25,15 +24,15 @@ contract FeeVaultTest is Bridges {
         vm.deal(address(vault), 3 ether);
         vm.recordLogs();
         vm.expectEmit(address(vault));
-        emit FeeVault.Withdrawal(3 ether, rewards, address(this));
+        emit FeeVault.Withdrawal(3 ether, address(rewards), address(this));
         assertEq(vault.withdraw(), 3 ether);
         assertEq(vault.totalProcessed(), 3 ether);
         assertEq(address(vault).balance, 0);
         WithdrawalTransaction memory message = newestMessage();
         assertEq(message.sender, address(vault));
-        assertEq(message.target, rewards);
+        assertEq(message.target, address(rewards));
         carryOut(message);
-        assertEq(metis.balanceOf(rewards), 3 ether);
+        assertEq(metis.balanceOf(address(rewards)), 3 ether);
     }
 
     function test_withdraw_belowMinimum_reverts() external {
@@ -41,7 +40,7 @@ contract FeeVaultTest is Bridges {
         vm.expectRevert(abi.encodeWithSelector(FeeVault.BelowMinimum.selector, 2 ether - 1, 2 ether));
         vault.withdraw();
         // Without a minimum there must still be something.
-        vm.store(address(vault), 0, bytes32(uint256(uint160(rewards))));
+        vm.store(address(vault), 0, bytes32(uint256(uint160(address(rewards)))));
         vault.withdraw();
         vm.expectRevert(abi.encodeWithSelector(FeeVault.BelowMinimum.selector, 0, 0));
         vault.withdraw();

@@ -4,12 +4,16 @@ pragma solidity 0.8.37;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Deploy} from "../../script/Deploy.s.sol";
 import {IStaking} from "../../src/interfaces/IStaking.sol";
+import {IRewards} from "../../src/interfaces/IRewards.sol";
 import {BatchRegistry} from "../../src/l1/BatchRegistry.sol";
 import {DevnetMetis} from "../../src/l1/DevnetMetis.sol";
+import {InsurancePool} from "../../src/l1/InsurancePool.sol";
 import {L1Bridge} from "../../src/l1/L1Bridge.sol";
 import {OutputRegistry} from "../../src/l1/OutputRegistry.sol";
 import {Portal} from "../../src/l1/Portal.sol";
+import {Rewards} from "../../src/l1/Rewards.sol";
 import {SequencerSet} from "../../src/l1/SequencerSet.sol";
+import {Slashing} from "../../src/l1/Slashing.sol";
 import {Staking} from "../../src/l1/Staking.sol";
 import {Members} from "../../src/libraries/Members.sol";
 import {Signing} from "../../src/libraries/Signing.sol";
@@ -29,16 +33,27 @@ abstract contract Network is Test {
     uint64 internal constant DEADLINE = 30 minutes;
     uint64 internal constant GRACE = 7 days;
     uint64 internal constant WINDOW = 7 days;
+    uint64 internal constant SILENCE = 1 days;
+    uint64 internal constant TIMELOCK_DELAY = 7 days;
+    uint64 internal constant APPEAL = 3 days;
+    uint128 internal constant RATE = 0.02 ether;
+    uint64 internal constant FEE_PERIOD = 1 days;
+    uint96 internal constant BOND = 1_000 ether;
     uint96 internal constant STAKE = 20_000 ether;
 
-    address internal governance = makeAddr("governance");
+    address internal governor = makeAddr("governor");
+    /// The timelock.
+    address internal governance;
     address internal recipient = makeAddr("recipient");
-    /// Stand where the contracts Slashing and Rewards are in a deployment.
-    address internal slasher = makeAddr("slasher");
-    address internal rewarder = makeAddr("rewarder");
     DevnetMetis internal metis;
     Staking internal staking;
     SequencerSet internal sequencerSet;
+    InsurancePool internal insurancePool;
+    Slashing internal slashing;
+    Rewards internal rewards;
+    /// The addresses of the two, for tests of Staking alone.
+    address internal slasher;
+    address internal rewarder;
     Portal internal portal;
     /// The portal's queue.
     Portal internal depositQueue;
@@ -46,6 +61,8 @@ abstract contract Network is Test {
     L1Bridge internal l1Bridge;
     BatchRegistry internal registry;
     mapping(address signer => uint256 key) internal keyOf;
+    /// Struct hash of the newest batch that {submit} has submitted.
+    bytes32 internal headHash;
 
     function setUp() public virtual {
         vm.roll(1000);
@@ -54,9 +71,8 @@ abstract contract Network is Test {
         Deploy.Deployment memory made = script.deploy(
             Deploy.Config({
                 metis: address(new DevnetMetis()),
-                governance: governance,
-                slashing: slasher,
-                rewards: rewarder,
+                governor: governor,
+                timelockDelay: TIMELOCK_DELAY,
                 staking: IStaking.Config({
                     unbondingDelay: UNBONDING_DELAY,
                     churnPeriod: CHURN_PERIOD,
@@ -69,13 +85,24 @@ abstract contract Network is Test {
                 opensAfter: 0,
                 depositDeadline: DEADLINE,
                 snapshotGrace: GRACE,
-                finalizationWindow: WINDOW
+                permissionlessAfter: SILENCE,
+                bond: BOND,
+                finalizationWindow: WINDOW,
+                appealWindow: APPEAL,
+                appealSunset: uint64(block.timestamp) + 2 * 365 days,
+                rewards: IRewards.Config({rate: RATE, feePeriod: FEE_PERIOD})
             }),
             address(script)
         );
         metis = DevnetMetis(made.metis);
         staking = made.staking;
+        governance = address(made.timelock);
         sequencerSet = made.sequencerSet;
+        insurancePool = made.insurancePool;
+        slashing = made.slashing;
+        rewards = made.rewards;
+        slasher = address(slashing);
+        rewarder = address(rewards);
         portal = made.portal;
         depositQueue = made.portal;
         outputs = made.outputRegistry;
@@ -117,7 +144,7 @@ abstract contract Network is Test {
         uint64 origin = uint64(block.number - 1);
         header = BatchHeader({
             index: head.index + 1,
-            parentHash: registry.headHash(),
+            parentHash: headHash,
             firstHeight: head.height + 1,
             lastHeight: head.height + 100,
             lastBlockHash: keccak256("block"),
@@ -167,7 +194,9 @@ abstract contract Network is Test {
     /// Submits as an account without code that sends the transaction itself.
     function submit(BatchHeader memory header, bytes32[] memory members, uint256 bitmap, bytes memory data) internal {
         bytes memory signatures = sign(header, members, bitmap);
+        bytes32 batchHash = this.hashOf(header);
         vm.prank(recipient, recipient);
         registry.submitBatch(header, members, bitmap, signatures, data);
+        headHash = batchHash;
     }
 }
