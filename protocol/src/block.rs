@@ -112,8 +112,17 @@ pub struct BlockAttributes {
     pub origin: L1Origin,
     /// Blocks since the origin last changed: 0 in the first block with it.
     pub sequence_number: u64,
-    /// Queue deposits of the L1 blocks after the parent's origin up to this origin, in L1 order.
+    /// What follows the L1 attributes deposit: in the first block of an epoch the deposit that tells L2 its sets, then
+    /// the queue deposits of the L1 blocks after the parent's origin up to this origin, in L1 order.
     pub deposits: Vec<TxDeposit>,
+}
+
+/// Items of the L1 deposit queue that a block executes: its deposits without those of the state transition itself. (No
+/// key and no L1 contract has the depositor's address, so nobody can queue an item in its name.)
+#[must_use]
+pub fn queue_items(block: &Block) -> usize {
+    let deposits = block.body.transactions.iter().map_while(OpTxEnvelope::as_deposit);
+    deposits.filter(|deposit| deposit.from != DEPOSITOR).count()
 }
 
 /// One precommit of a certificate.

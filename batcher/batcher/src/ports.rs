@@ -46,7 +46,6 @@ impl ChainBlock {
         };
         let word = |at: usize| attributes.get(at..at.checked_add(8)?)?.try_into().ok().map(u64::from_be_bytes);
         let hash = attributes.get(HASH_AT..HASH_AT.checked_add(32)?)?;
-        let leading = block.body.transactions.iter().take_while(|tx| matches!(tx, OpTxEnvelope::Deposit(_))).count();
         Some(Self {
             hash: block.header.hash_slow(),
             header: block.header.clone(),
@@ -54,7 +53,7 @@ impl ChainBlock {
             sequence_number: word(SEQUENCE_AT)?,
             origin_hash: B256::from_slice(hash),
             transactions: block.body.transactions.iter().map(|tx| tx.encoded_2718().into()).collect(),
-            deposits: u64::try_from(leading).ok()?.checked_sub(1)?,
+            deposits: u64::try_from(block::queue_items(block)).ok()?,
         })
     }
 }

@@ -33,7 +33,8 @@ pub struct DerivationTip {
 pub struct DerivedBlock {
     /// Its height.
     pub height: Height,
-    /// Everything but the user transactions.
+    /// Everything but the user transactions. The deposit that opens an epoch is still missing: its sets follow from the
+    /// blocks before, which whoever executes this one has.
     pub attributes: BlockAttributes,
     /// User transactions as EIP-2718 bytes.
     pub transactions: Vec<Bytes>,

@@ -23,6 +23,7 @@ mod attributes;
 mod build;
 mod call;
 mod env;
+mod epoch;
 mod genesis;
 mod header;
 pub mod memory;
@@ -40,6 +41,7 @@ pub use build::{BlockBuilder, ExecutedBlock, FullReason, OpenError, PushError, T
 pub use call::{AccountOverride, CallEnvironment, CallError, CallOutcome, CallRequest, Estimate, Failure, Overrides};
 pub use call::{CALL_GAS_CAP, call, create_access_list, estimate_gas};
 pub use env::{ChainConfig, ExecutionError};
+pub use epoch::{SeededSet, epoch_deposit};
 pub use genesis::{genesis_block, genesis_diff};
 pub use header::{HeaderField, check_header, next_base_fee};
 pub use recover::{RecoverError, deposit, recover, recover_envelope, recover_with_deposits};

@@ -11,6 +11,7 @@ use execution::{
 };
 use l1::FinalBlocks;
 use mempool::Best;
+use op_alloy_consensus::TxDeposit;
 use parking_lot::Mutex;
 use protocol::{
     Block, BlockAttributes, CommitCertificate, Domain, Genesis, Height, L1Origin,
@@ -21,6 +22,9 @@ use store::{CommittedBlock, Store, StoreError};
 use tokio::sync::watch;
 
 use crate::epochs::{EpochError, Epochs, attributes_of};
+
+#[cfg(test)]
+mod tests;
 
 /// Undecided blocks kept for one height: one a round, and rounds are few.
 const MAX_CANDIDATES: usize = 16;
@@ -255,22 +259,24 @@ impl Chain {
         timestamp_ms: u64,
         leader: Address,
     ) -> Result<BlockAttributes, ChainError> {
+        let mut deposits: Vec<_> = self.epoch_deposit(head)?.into_iter().collect();
         if origin == head.origin.number {
             let sequence_number = head.sequence_number.saturating_add(1);
-            return Ok(BlockAttributes {
-                timestamp_ms,
-                leader,
-                origin: head.origin,
-                sequence_number,
-                deposits: Vec::new(),
-            });
+            return Ok(BlockAttributes { timestamp_ms, leader, origin: head.origin, sequence_number, deposits });
         }
-        let mut deposits = Vec::new();
         for number in head.origin.number.saturating_add(1)..=origin {
             deposits.extend(self.finals.deposits(number).ok_or(ChainError::L1Behind(number))?);
         }
         let origin = self.finals.origin(origin).ok_or(ChainError::L1Behind(origin))?;
         Ok(BlockAttributes { timestamp_ms, leader, origin, sequence_number: 0, deposits })
+    }
+
+    /// The deposit that opens an epoch, if the block after `head` does.
+    fn epoch_deposit(&self, head: &Head) -> Result<Option<TxDeposit>, ChainError> {
+        self.epochs.deposit_after(&head.header).map_err(|error| match error {
+            EpochError::L1Behind(number) => ChainError::L1Behind(number),
+            other => other.into(),
+        })
     }
 
     /// Decodes and executes a proposed block on the head. A block executed before is answered from memory.
@@ -327,9 +333,13 @@ impl Chain {
         if derived.height != Height(head.header.number).next() {
             return Err(ChainError::NotNext(derived.height));
         }
+        let mut attributes = derived.attributes.clone();
+        if let Some(deposit) = self.epoch_deposit(&head)? {
+            attributes.deposits.insert(0, deposit);
+        }
         let state = Arc::new(self.store.latest_state());
         let mut builder =
-            BlockBuilder::new(&self.rules, &head.header, &derived.attributes, state).map_err(|error| match error {
+            BlockBuilder::new(&self.rules, &head.header, &attributes, state).map_err(|error| match error {
                 OpenError::Fatal(error) => ChainError::Execution(error),
                 other => InvalidBlock::Open(other.to_string()).into(),
             })?;

@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
 
 use alloy_primitives::B256;
-use execution::L1Attributes;
+use execution::{L1Attributes, SeededSet, epoch_deposit};
 use l1::Snapshot;
 use lru::LruCache;
-use op_alloy_consensus::OpTxEnvelope;
+use op_alloy_consensus::{OpTxEnvelope, TxDeposit};
 use parking_lot::{Mutex, RwLock};
 use protocol::{Block, Epoch, Genesis, Height, Leadership, Schedule, SequencerSet, block::leader};
 use store::{Store, StoreError};
+use tokio::sync::watch;
 
 /// Epochs whose schedule stays in memory.
 const CACHED_EPOCHS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
@@ -25,6 +26,12 @@ pub struct EpochInfo {
     pub seed: B256,
     /// Who leads when.
     pub schedule: Schedule,
+}
+
+impl EpochInfo {
+    fn seeded(&self) -> SeededSet<'_> {
+        SeededSet { set: &self.set, seed: self.seed }
+    }
 }
 
 /// Why an epoch's set cannot be told.
@@ -51,7 +58,7 @@ pub struct Epochs {
     store: Store,
     snapshots: RwLock<BTreeMap<u64, Snapshot>>,
     /// L1 block up to which snapshots have been read.
-    read_to: RwLock<u64>,
+    read_to: watch::Sender<u64>,
     cache: Mutex<LruCache<Epoch, Arc<EpochInfo>>>,
 }
 
@@ -68,7 +75,7 @@ impl Epochs {
     /// An empty record; snapshots are added as L1 finalises them.
     #[must_use]
     pub fn new(genesis: Arc<Genesis>, store: Store) -> Self {
-        let read_to = RwLock::new(genesis.origin.number);
+        let read_to = watch::Sender::new(genesis.origin.number);
         let cache = Mutex::new(LruCache::new(CACHED_EPOCHS));
         Self { genesis, store, snapshots: RwLock::default(), read_to, cache }
     }
@@ -82,8 +89,15 @@ impl Epochs {
         while known.len() > MAX_SNAPSHOTS {
             known.pop_first();
         }
-        let mut reached = self.read_to.write();
-        *reached = (*reached).max(read_to);
+        // The snapshots must be there before anyone is told that they are.
+        drop(known);
+        self.read_to.send_modify(|reached| *reached = (*reached).max(read_to));
+    }
+
+    /// Resolves when the snapshots of L1 block `number` are known.
+    pub async fn reached(&self, number: u64) {
+        // The channel cannot close: we hold its sender.
+        let _ = self.read_to.subscribe().wait_for(|reached| *reached >= number).await;
     }
 
     /// Set and schedule of an epoch.
@@ -116,10 +130,25 @@ impl Epochs {
         Ok(Leadership { height, set: info.set.clone(), leaders })
     }
 
+    /// The deposit that tells L2 its sets, for the block after `parent`; `None` inside an epoch.
+    ///
+    /// # Errors
+    /// See [`EpochError`].
+    pub fn deposit_after(&self, parent: &alloy_consensus::Header) -> Result<Option<TxDeposit>, EpochError> {
+        let params = &self.genesis.params;
+        let height = Height(parent.number).next();
+        let epoch = params.epoch_of(height);
+        if params.first_height(epoch) != height {
+            return Ok(None);
+        }
+        let (current, next) = (self.get(epoch)?, self.get(Epoch(epoch.0.saturating_add(1)))?);
+        Ok(Some(epoch_deposit(params, epoch, current.seeded(), next.seeded())))
+    }
+
     fn fixed_by(&self, epoch: Epoch, height: Height) -> Result<(SequencerSet, B256), EpochError> {
         let block = self.store.block(height.0)?.ok_or(EpochError::NotYet(epoch))?;
         let origin = attributes_of(&block).ok_or(EpochError::NoAttributes(height))?.origin;
-        if *self.read_to.read() < origin.number {
+        if *self.read_to.borrow() < origin.number {
             return Err(EpochError::L1Behind(origin.number));
         }
         let snapshots = self.snapshots.read();

@@ -28,7 +28,7 @@ use tokio::{
 use crate::{
     backend::{NodeBackend, Vitals},
     batches::{BatchGossip, ChainView, HeadsKeeper},
-    chain::Chain,
+    chain::{Chain, ChainError},
     committer::{Announcement, Committer},
     config::{Config, Da, Role},
     deadline::Watchdog,
@@ -428,11 +428,19 @@ fn follow_l1(parts: &mut Parts, flows: Flows) -> eyre::Result<()> {
     let follower = L1Follower::new(parts.reader.clone(), blobs, parts.finals.clone(), pipeline, parent);
     let (sender, mut derived) = mpsc::channel(QUEUE);
     parts.tasks.spawn(async move { follower.run(flows.derived_events, sender).await.map_err(Into::into) });
-    let (chain, committer) = (parts.chain.clone(), parts.committer.clone());
+    let (chain, committer, epochs) = (parts.chain.clone(), parts.committer.clone(), parts.chain.epochs().clone());
     parts.tasks.spawn(async move {
         while let Some(batch) = derived.recv().await {
-            let (chain, committer) = (chain.clone(), committer.clone());
-            tokio::task::spawn_blocking(move || apply_derived(&chain, &committer, &batch)).await??;
+            let batch = Arc::new(batch);
+            loop {
+                let (chain, committer, batch) = (chain.clone(), committer.clone(), batch.clone());
+                let work = tokio::task::spawn_blocking(move || apply_derived(&chain, &committer, &batch));
+                let Err(error) = work.await? else { break };
+                // The watcher shows a final block a moment before its snapshots are taken in.
+                let Some(ChainError::L1Behind(number)) = error.downcast_ref() else { return Err(error) };
+                let number = *number;
+                epochs.reached(number).await;
+            }
         }
         // The follower ended; its own task says why, and that reason is the one to be seen.
         std::future::pending().await
