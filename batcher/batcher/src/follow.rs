@@ -102,6 +102,32 @@ impl BatchPipeline {
         self.tip = tip;
         Ok(DerivedBatch { header: header.clone(), parent: *parent, blocks })
     }
+
+    /// Derives a permissionless batch, whose blocks follow from the parent and L1.
+    ///
+    /// # Errors
+    /// As [`Self::derive`].
+    pub fn derive_queue_only(
+        &mut self,
+        header: &BatchHeader,
+        parent: &ParentBatch,
+        l1: &dyn FinalL1,
+    ) -> Result<DerivedBatch, Result<DeriveError, FollowError>> {
+        if header.firstHeight != self.tip.height.next().0 {
+            let reason = "a permissionless batch over heights that are known".into();
+            return Err(Err(FollowError::Invalid { index: header.index, reason }));
+        }
+        let blocks = derivation::queue_only_blocks(&self.tip, header.l1OriginNumber, &self.params, l1).map_err(Ok)?;
+        self.derive(header, parent, &blocks, l1)
+    }
+}
+
+/// Where a batch's blocks come from.
+enum Content {
+    /// The data posted with it.
+    Posted(Vec<BatchBlock>),
+    /// The deposit queue: nobody signed it.
+    QueueOnly,
 }
 
 /// Follows L1 alone.
@@ -111,7 +137,7 @@ pub struct L1Follower<S> {
     finals: FinalBlocks,
     pipeline: BatchPipeline,
     batches: L1Batches,
-    waiting: Vec<(BatchHeader, ParentBatch, Vec<BatchBlock>)>,
+    waiting: Vec<(BatchHeader, ParentBatch, Content)>,
 }
 
 impl<S: BlobSource> L1Follower<S> {
@@ -174,7 +200,10 @@ impl<S: BlobSource> L1Follower<S> {
         Ok(())
     }
 
-    async fn load(&self, batch: &SubmittedBatch) -> Result<Vec<BatchBlock>, FollowError> {
+    async fn load(&self, batch: &SubmittedBatch) -> Result<Content, FollowError> {
+        if batch.is_permissionless() {
+            return Ok(Content::QueueOnly);
+        }
         let mut attempt = 1;
         let payload = loop {
             match self.reader.payload(batch, &self.blobs).await {
@@ -187,14 +216,18 @@ impl<S: BlobSource> L1Follower<S> {
                 Err(error) => return Err(error.into()),
             }
         };
-        let decoded = payload.decode();
+        let decoded = payload.decode().map(Content::Posted);
         decoded.map_err(|error| FollowError::Invalid { index: batch.header.index, reason: error.to_string() })
     }
 
     fn drain(&mut self) -> Result<Vec<DerivedBatch>, FollowError> {
         let mut derived = Vec::new();
         while let Some((header, parent, content)) = self.waiting.first() {
-            match self.pipeline.derive(header, parent, content, &self.finals) {
+            let derived_batch = match content {
+                Content::Posted(blocks) => self.pipeline.derive(header, parent, blocks, &self.finals),
+                Content::QueueOnly => self.pipeline.derive_queue_only(header, parent, &self.finals),
+            };
+            match derived_batch {
                 Ok(batch) => derived.push(batch),
                 Err(Ok(temporary)) => {
                     tracing::debug!(batch = header.index, %temporary, "batch waits for L1");

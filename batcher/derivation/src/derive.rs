@@ -6,6 +6,7 @@ use protocol::genesis::Params;
 use protocol::{BlockAttributes, Height, L1Origin};
 
 use crate::BatchBlock;
+use crate::limits::MAX_BLOCKS;
 
 /// Final L1 blocks, as far as the node has seen them. Implemented by the L1 reader's cache and by maps in tests.
 pub trait FinalL1 {
@@ -107,6 +108,29 @@ pub fn batch_block(
 ) -> BatchBlock {
     let user = transactions.into_iter().skip_while(|bytes| bytes.first() == Some(&DEPOSIT_TYPE));
     BatchBlock { timestamp_ms, leader, l1_origin, transactions: user.collect() }
+}
+
+/// Blocks of a permissionless batch that follows `tip` and ends at `last_origin` (specification 4.7): queue items alone, so
+/// that they need no data.
+///
+/// # Errors
+/// [`DeriveError::MissingL1`].
+pub fn queue_only_blocks(
+    tip: &DerivationTip,
+    last_origin: u64,
+    params: &Params,
+    l1: &dyn FinalL1,
+) -> Result<Vec<BatchBlock>, DeriveError> {
+    let (mut origin, mut timestamp_ms) = (tip.origin, tip.timestamp_ms);
+    let mut blocks = Vec::new();
+    // L1 refuses longer batches; one block more than allowed shows as a wrong count.
+    while origin < last_origin && blocks.len() <= MAX_BLOCKS {
+        origin = origin.saturating_add(params.max_origin_advance).min(last_origin);
+        let seconds = l1.origin(origin).ok_or(DeriveError::MissingL1(origin))?.timestamp;
+        timestamp_ms = timestamp_ms.max(seconds.saturating_mul(1_000));
+        blocks.push(BatchBlock { timestamp_ms, leader: Address::ZERO, l1_origin: origin, transactions: Vec::new() });
+    }
+    Ok(blocks)
 }
 
 /// EIP-2718 type byte of deposit transactions.

@@ -328,6 +328,37 @@ fn derive_collects_deposits_between_origins() {
 }
 
 #[test]
+fn a_batch_of_queue_items_follows_from_l1_alone() {
+    struct Timed(u64);
+    impl FinalL1 for Timed {
+        fn origin(&self, number: u64) -> Option<L1Origin> {
+            // One block every 12 s, and block 10 at second 120.
+            (number <= self.0).then(|| L1Origin { number, timestamp: number * 12, ..Default::default() })
+        }
+        fn deposits(&self, number: u64) -> Option<Vec<TxDeposit>> {
+            (number <= self.0).then(Vec::new)
+        }
+    }
+    let params = Params { max_origin_advance: 4, ..Params::default() };
+    let mut tip = DerivationTip::genesis(0, 10);
+    tip.timestamp_ms = 170_500;
+    let blocks = queue_only_blocks(&tip, 19, &params, &Timed(19)).unwrap();
+    let found: Vec<_> = blocks.iter().map(|block| (block.l1_origin, block.timestamp_ms)).collect();
+    // The first origin is older than the parent; the last step is what is left.
+    assert_eq!(found, [(14, 170_500), (18, 216_000), (19, 228_000)]);
+    assert!(blocks.iter().all(|block| block.leader == Address::ZERO && block.transactions.is_empty()));
+    for block in blocks {
+        tip.derive(block, &params, &Timed(19)).unwrap();
+    }
+    assert_eq!((tip.height, tip.origin), (Height(3), 19));
+    assert_eq!(queue_only_blocks(&tip, 19, &params, &Timed(19)), Ok(Vec::new()));
+    assert_eq!(queue_only_blocks(&tip, 20, &params, &Timed(19)), Err(DeriveError::MissingL1(20)));
+    let params = Params { max_origin_advance: 1, ..params };
+    let far = queue_only_blocks(&tip, u64::MAX, &params, &Timed(u64::MAX)).unwrap();
+    assert_eq!(far.len(), limits::MAX_BLOCKS + 1);
+}
+
+#[test]
 fn batch_block_leaves_deposits_out() {
     let block = batch_block(1, Address::ZERO, 2, [&[0x7e, 1][..], &[0x7e, 2], &[0x02, 3]].map(Bytes::from_static));
     assert_eq!(block.transactions, [Bytes::from_static(&[2, 3])]);

@@ -29,6 +29,13 @@ pub struct SubmittedBatch {
     pub transaction: B256,
 }
 
+impl SubmittedBatch {
+    /// Posted by someone without a certificate, after silence: queue items only, and no data (specification 4.7).
+    pub fn is_permissionless(&self) -> bool {
+        self.bitmap.is_zero()
+    }
+}
+
 /// A frozen sequencer set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
