@@ -70,7 +70,8 @@ contract BridgeHandler is Bridges {
         MoodyToken(tokens[2]).set(false, false);
         PlainToken(token).mint(from, amount);
         vm.recordLogs();
-        vm.startPrank(from);
+        // The origin too: forge's own may be a contract, which no transaction's is.
+        vm.startPrank(from, from);
         PlainToken(token).approve(address(l1Bridge), amount);
         l1Bridge.depositERC20(token, user(who % 5 + 1), amount);
         vm.stopPrank();
@@ -82,7 +83,7 @@ contract BridgeHandler is Bridges {
         freshBlock();
         amount = uint96(bound(amount, 1, type(uint96).max));
         // Ether of L1; METIS balances of users stay what L2 gave them.
-        hoax(makeAddr("ether"), amount);
+        hoax(makeAddr("ether"), makeAddr("ether"), amount);
         vm.recordLogs();
         l1Bridge.depositETH{value: amount}(user(who));
         require(carryDeposit(), "a deposit failed on L2");
