@@ -283,6 +283,10 @@ contract L1BridgeTest is Bridges {
         assertEq(decimals, 0);
         (name,,) = metadataOf(address(new OddToken(bytes.concat(bytes32("0123456789abcdef0123456789abcdef")))));
         assertEq(name, "0123456789abcdef0123456789abcde");
+        // Longer than a permit's domain can hold.
+        PlainToken long = new PlainToken("0123456789abcdef0123456789abcdefg", "L", 18);
+        (name,,) = metadataOf(address(long));
+        assertEq(name, "0123456789abcdef0123456789abcde");
         bytes[5] memory bad = [
             bytes(""),
             new bytes(31),
