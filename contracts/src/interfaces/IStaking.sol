@@ -181,7 +181,7 @@ interface IStaking {
     error NotPendingOwner(uint64 operatorId, address caller);
     /// The caller is not the contract or account this call is for.
     error NotAllowed(address caller);
-    /// The operator has exited, or never was.
+    /// The operator has exited, or never was, or has lost all but a thousandth of a series to slashes.
     error NotActive(uint64 operatorId);
     /// No such operator was ever registered.
     error UnknownOperator(uint64 operatorId);

@@ -205,7 +205,7 @@ contract Staking is StakingOperators, StakingDelegation {
         Pool storage delegated = _pools[operatorId];
         _settle(delegated);
         Book storage book = _books[operatorId][delegated.series];
-        uint256 index = RAY - book.losses.latest();
+        uint256 index = _index(operatorId);
         uint256 next = index * (ALL - fraction) / ALL;
         if (next < MIN_INDEX) (next, fraction) = (0, ALL);
         uint256 liable = book.requested.latest() - book.requested.upperLookup(uint48(caseAt));

@@ -72,13 +72,15 @@ abstract contract StakingBase is IStaking {
     /// Most open requests of an operator for self-stake; the last is kept for the exit.
     uint256 public constant MAX_SELF_REQUESTS = 16;
     /// Most open requests and redelegations of a delegator.
-    uint256 public constant MAX_REQUESTS = 32;
+    uint256 internal constant MAX_REQUESTS = 32;
     /// Part of all stake that may start leaving in one slot.
     uint256 internal constant CHURN_DIVISOR = 6;
     /// Index of a series without a loss.
     uint256 internal constant RAY = 1e27;
     /// Below a billionth the index would be too coarse: the series ends.
     uint256 internal constant MIN_INDEX = 1e18;
+    /// Below a thousandth nothing enters: who enters above loses no more than a millionth to the series' end.
+    uint256 internal constant MIN_OPEN_INDEX = 1e24;
 
     IERC20 internal immutable _METIS;
     address internal immutable _GOVERNANCE;
@@ -203,7 +205,7 @@ abstract contract StakingBase is IStaking {
         (uint256 slot, uint256 used) = (_queueSlot, _queueUsed);
         if (slot < now_) (slot, used) = (now_, 0);
         Book storage book = _book(operatorId);
-        uint256 index = RAY - book.losses.latest();
+        uint256 index = _index(operatorId);
         while (true) {
             uint256 room = used < limit ? limit - used : 0;
             uint256 part = amount < room ? amount : room;
@@ -226,7 +228,7 @@ abstract contract StakingBase is IStaking {
         returns (uint256 requestId)
     {
         Book storage book = _book(operatorId);
-        uint128 scaled = (amount * RAY / (RAY - book.losses.latest())).toUint128();
+        uint128 scaled = (amount * RAY / _index(operatorId)).toUint128();
         _add(book.requested, releaseAt, scaled);
         requestId = _newRequest(account == address(0) ? address(uint160(operatorId)) : account);
         Request storage request = _requests[requestId];
@@ -290,6 +292,11 @@ abstract contract StakingBase is IStaking {
         return _books[operatorId][_pools[operatorId].series];
     }
 
+    /// Slash index of the current series; never zero.
+    function _index(uint64 operatorId) internal view returns (uint256) {
+        return RAY - _book(operatorId).losses.latest();
+    }
+
     /// Whether a case is open that the request answers for: one opened before its release.
     function _blocked(Request memory request) internal view returns (bool) {
         uint64 caseAt = caseOf[request.operatorId];
@@ -318,7 +325,7 @@ abstract contract StakingBase is IStaking {
         if (self.lastReleaseAt <= block.timestamp + _UNBONDING_DELAY + _CHURN_PERIOD) return 0;
         Book storage book = _book(operatorId);
         uint256 left = book.waiting.upperLookup(uint48(block.timestamp / _CHURN_PERIOD));
-        return (book.waiting.latest() - left) * (RAY - book.losses.latest()) / RAY;
+        return (book.waiting.latest() - left) * _index(operatorId) / RAY;
     }
 
     function _weight(uint64 operatorId, Operator storage self, uint64 most) internal view returns (uint64) {
@@ -355,10 +362,11 @@ abstract contract StakingBase is IStaking {
         if (self.owner == address(0) || self.exited) revert NotActive(operatorId);
     }
 
-    /// Active and without an open case: new stake must not pay for old misbehaviour.
+    /// Active, without an open case and far from the end of its series: new stake must not pay for old misbehaviour.
     function _requireOpen(uint64 operatorId) internal view {
         _requireActive(operatorId);
         _requireNoCase(operatorId);
+        if (_index(operatorId) < MIN_OPEN_INDEX) revert NotActive(operatorId);
     }
 
     function _requireNoCase(uint64 operatorId) internal view {

@@ -55,7 +55,7 @@ abstract contract StakingDelegation is StakingBase {
         _requirePositive(amount);
         newShares = _mint(toOperatorId, amount, minShares);
 
-        uint256 loss = _books[operatorId][series].losses.latest();
+        uint256 index = _index(operatorId);
         uint64 releaseAt = uint64(block.timestamp) + _UNBONDING_DELAY;
         if (self.exited && releaseAt < self.lastReleaseAt) releaseAt = self.lastReleaseAt;
         uint32 toSeries = _pools[toOperatorId].series;
@@ -65,12 +65,12 @@ abstract contract StakingDelegation is StakingBase {
             account: msg.sender,
             operatorId: operatorId,
             series: series,
-            scaled: (amount * RAY / (RAY - loss)).toUint128(),
+            scaled: (amount * RAY / index).toUint128(),
             releaseAt: releaseAt,
             toOperatorId: toOperatorId,
             lockedShares: uint128(newShares),
             toSeries: toSeries,
-            lossSeen: uint96(loss)
+            lossSeen: uint96(RAY - index)
         });
         emit Redelegated(requestId, operatorId, msg.sender, toOperatorId, amount, releaseAt);
     }

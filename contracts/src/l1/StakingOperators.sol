@@ -9,7 +9,7 @@ abstract contract StakingOperators is StakingBase {
     /// Bytes of a metadata string.
     uint256 internal constant MAX_METADATA_BYTES = 256;
     /// Most commission, basis points.
-    uint16 public constant MAX_COMMISSION = 2_000;
+    uint16 internal constant MAX_COMMISSION = 2_000;
     /// Most a commission rises at once, basis points.
     uint16 internal constant MAX_COMMISSION_RISE = 100;
 

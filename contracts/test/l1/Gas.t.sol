@@ -46,6 +46,27 @@ contract GasTest is Network {
     }
 
     /// forge-config: default.isolate = true
+    function test_staking_gasOfDelegation_succeeds() external {
+        register(1, 50_000 ether);
+        fund(recipient, 100_000 ether);
+        vm.startPrank(recipient);
+        for (uint256 i; i < 2; ++i) {
+            staking.delegate(1, 10_000 ether, 0);
+            emit log_named_uint("delegate", vm.lastCallGas().gasTotalUsed);
+        }
+        uint256 request;
+        for (uint256 i; i < 2; ++i) {
+            request = staking.undelegate(1, 0, 4_000_000 ether, 0);
+            emit log_named_uint("undelegate", vm.lastCallGas().gasTotalUsed);
+        }
+        vm.warp(block.timestamp + LEAVING);
+        staking.claim(request);
+        emit log_named_uint("claim", vm.lastCallGas().gasTotalUsed);
+        assertLt(vm.lastCallGas().gasTotalUsed, 100_000);
+        vm.stopPrank();
+    }
+
+    /// forge-config: default.isolate = true
     function test_staking_gasOfLife_succeeds() external {
         register(1, 50_000 ether);
         emit log_named_uint("register", vm.lastCallGas().gasTotalUsed);
