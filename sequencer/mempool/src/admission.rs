@@ -29,9 +29,9 @@ const AUTHORIZATION_GAS: u64 = 25_000;
 /// Who handed the transaction in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Our own RPC: kept as long as it fits.
+    /// Our own RPC: kept longer behind a nonce gap, and over restarts (by the node).
     Local,
-    /// A peer: dropped after a while when it cannot be executed.
+    /// A peer.
     Remote,
 }
 

@@ -109,7 +109,7 @@ pub enum PoolError {
     /// The account has its share of the pool.
     #[error("account limit exceeded: {kind} {limit}")]
     AccountLimit {
-        /// `pending` or `queued`.
+        /// `pending`, `queued` or `bytes`.
         kind: &'static str,
         /// How many it may have.
         limit: usize,
@@ -126,6 +126,30 @@ pub enum PoolError {
     /// An authority of the transaction has several transactions pooled.
     #[error("authority already reserved")]
     AuthorityReserved,
+}
+
+impl PoolError {
+    /// The refusal in one word, for counters.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::AlreadyKnown => "known",
+            Self::UnsupportedType => "type",
+            Self::Oversized { .. } | Self::InitCodeTooLarge { .. } => "size",
+            Self::GasLimitTooHigh { .. } | Self::ExceedsBlockGas => "gas_limit",
+            Self::TipAboveFeeCap | Self::Underpriced { .. } => "price",
+            Self::WrongChain { .. } => "chain",
+            Self::NonceMax | Self::NonceTooLow { .. } => "nonce",
+            Self::IntrinsicGas { .. } | Self::FloorDataGas { .. } => "intrinsic_gas",
+            Self::EmptyAuthorizations | Self::TooManyAuthorizations { .. } => "authorizations",
+            Self::SenderNotEoa(_) => "sender",
+            Self::InsufficientFunds(_) => "funds",
+            Self::ReplacementUnderpriced => "replacement",
+            Self::AccountLimit { .. } | Self::InFlightLimit | Self::OutOfOrderFromDelegated => "account_limit",
+            Self::Full => "full",
+            Self::AuthorityReserved => "authority",
+        }
+    }
 }
 
 /// The figures of [`PoolError::InsufficientFunds`], in wei.

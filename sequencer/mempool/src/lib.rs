@@ -11,8 +11,11 @@
 //! returned. Executable transactions of a sender are consecutive from its account nonce; their number, the number of
 //! gapped ones, the total number and the total bytes never exceed [`Limits`].
 //!
+//! A sender's number of transactions and bytes is bounded too, and a newcomer evicts only what is worth less than itself:
+//! one sender's flood takes at most its own share from the others.
+//!
 //! **Absent on purpose.** Signature recovery (done once at the edge, off any lock), state access, gossip, and
-//! persistence: a restarted node starts with an empty pool.
+//! persistence: the node keeps a journal of what its own RPC took, and adds that again after a restart.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]

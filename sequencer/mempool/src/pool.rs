@@ -25,8 +25,12 @@ pub struct Limits {
     pub executable: usize,
     /// Gapped transactions of a sender.
     pub gapped: usize,
+    /// Encoded bytes of a sender's transactions.
+    pub account_bytes: usize,
     /// Milliseconds after which a peer's gapped transaction is dropped.
     pub gapped_lifetime_ms: u64,
+    /// The same for one that our own RPC took.
+    pub local_gapped_lifetime_ms: u64,
 }
 
 impl Default for Limits {
@@ -36,7 +40,9 @@ impl Default for Limits {
             bytes: 64 * 1024 * 1024,
             executable: 64,
             gapped: 16,
+            account_bytes: 1024 * 1024,
             gapped_lifetime_ms: 3 * 3_600 * 1_000,
+            local_gapped_lifetime_ms: 24 * 3_600 * 1_000,
         }
     }
 }
@@ -69,6 +75,21 @@ pub enum Removal {
     Invalid,
 }
 
+impl Removal {
+    /// The reason in one word, for counters.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NonceUsed => "nonce_used",
+            Self::Replaced => "replaced",
+            Self::Evicted => "evicted",
+            Self::Expired => "expired",
+            Self::Unaffordable => "unaffordable",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
 /// What a call changed, for subscribers and gossip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PoolEvent {
@@ -78,6 +99,8 @@ pub enum PoolEvent {
     Dropped {
         /// Its hash.
         hash: B256,
+        /// Who had handed it in.
+        origin: Origin,
         /// Why.
         reason: Removal,
     },
@@ -188,6 +211,7 @@ impl Pool {
             Some(_) => {}
             None => self.check_share(queue, executable)?,
         }
+        self.check_bytes(&pooled, queue, old)?;
         if pooled.tx.envelope.authorization_list().is_some() {
             let authorities = authorities(&pooled.tx.envelope);
             check_authorities(&authorities, sender, &self.senders)?;
@@ -306,6 +330,13 @@ impl Pool {
         if held >= limit { Err(PoolError::AccountLimit { kind, limit }) } else { Ok(()) }
     }
 
+    fn check_bytes(&self, tx: &Pooled, queue: Option<&SenderQueue>, old: Option<&Pooled>) -> Result<(), PoolError> {
+        let kept = queue.map_or(0, |queue| queue.bytes).saturating_sub(old.map_or(0, Pooled::size));
+        let limit = self.limits.account_bytes;
+        let fits = kept.saturating_add(tx.size()) <= limit;
+        if fits { Ok(()) } else { Err(PoolError::AccountLimit { kind: "bytes", limit }) }
+    }
+
     /// Transactions that must go for this one.
     fn make_room(
         &self,
@@ -394,10 +425,14 @@ impl Pool {
     }
 
     fn expire(&mut self, now_ms: u64, events: &mut Vec<PoolEvent>) {
-        let oldest = now_ms.saturating_sub(self.limits.gapped_lifetime_ms);
+        let limits = self.limits;
+        let oldest = |origin| match origin {
+            Origin::Remote => now_ms.saturating_sub(limits.gapped_lifetime_ms),
+            Origin::Local => now_ms.saturating_sub(limits.local_gapped_lifetime_ms),
+        };
         for sender in self.index.gapped_senders() {
             let Some(queue) = self.senders.get(&sender) else { continue };
-            let old = queue.gapped.values().filter(|tx| tx.added_ms < oldest && tx.origin == Origin::Remote);
+            let old = queue.gapped.values().filter(|tx| tx.added_ms < oldest(tx.origin));
             let old: Vec<u64> = old.map(|tx| tx.nonce).collect();
             if old.is_empty() {
                 continue;
@@ -420,7 +455,7 @@ impl Pool {
         self.by_hash.remove(&tx.hash());
         self.bytes = self.bytes.saturating_sub(tx.size());
         self.delegations.remove(&tx.authorities);
-        events.push(PoolEvent::Dropped { hash: tx.hash(), reason });
+        events.push(PoolEvent::Dropped { hash: tx.hash(), origin: tx.origin, reason });
     }
 
     /// Restores the bounds and the index after a sender's queue changed.

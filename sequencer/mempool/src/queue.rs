@@ -108,6 +108,8 @@ pub(crate) struct SenderQueue {
     pub(crate) gapped: BTreeMap<u64, Pooled>,
     /// Sum of the costs of all.
     pub(crate) cost: U256,
+    /// Encoded bytes of all.
+    pub(crate) bytes: usize,
 }
 
 impl SenderQueue {
@@ -144,6 +146,7 @@ impl SenderQueue {
     pub(crate) fn insert(&mut self, tx: Pooled) -> Inserted {
         let nonce = tx.nonce;
         self.cost = self.cost.saturating_add(tx.cost);
+        self.bytes = self.bytes.saturating_add(tx.size());
         let mut done = Inserted::default();
         let slot = self.slot(nonce);
         if let Some(old) =
@@ -159,7 +162,7 @@ impl SenderQueue {
             done.replaced = self.gapped.insert(nonce, tx);
         }
         if let Some(old) = &done.replaced {
-            self.cost = self.cost.saturating_sub(old.cost);
+            self.forget(old);
         }
         done
     }
@@ -187,9 +190,15 @@ impl SenderQueue {
             None => self.gapped.remove(&nonce),
         };
         if let Some(tx) = &removed {
-            self.cost = self.cost.saturating_sub(tx.cost);
+            self.forget(tx);
         }
         removed
+    }
+
+    /// Takes a transaction that is gone out of the sums.
+    fn forget(&mut self, tx: &Pooled) {
+        self.cost = self.cost.saturating_sub(tx.cost);
+        self.bytes = self.bytes.saturating_sub(tx.size());
     }
 
     /// Raises the account nonce: returns what it made stale. Nonces never sink, since `latest` never reorgs.
@@ -203,7 +212,7 @@ impl SenderQueue {
         let kept = self.gapped.split_off(&nonce);
         stale.extend(std::mem::replace(&mut self.gapped, kept).into_values());
         for tx in &stale {
-            self.cost = self.cost.saturating_sub(tx.cost);
+            self.forget(tx);
         }
         self.nonce = nonce;
         stale

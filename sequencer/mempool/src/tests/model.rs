@@ -13,25 +13,56 @@ use crate::{
 
 #[derive(Clone, Debug)]
 enum Step {
-    Add { from: u8, nonce: u64, fee_cap: u128, tip: u128 },
-    Block { from: u8, up: u64, base_fee: u64 },
-    Remove { pick: prop::sample::Index },
+    Add {
+        from: u8,
+        nonce: u64,
+        fee_cap: u128,
+        tip: u128,
+        local: bool,
+    },
+    /// `covers`: the fee cap up to which the account can still pay a transaction.
+    Block {
+        from: u8,
+        up: u64,
+        base_fee: u64,
+        covers: Option<u128>,
+        wait_ms: u64,
+    },
+    Remove {
+        pick: prop::sample::Index,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let fees = (900u128..3_000, 1u128..900);
-    let add =
-        (1u8..6, 0u64..12, fees).prop_map(|(from, nonce, (fee_cap, tip))| Step::Add { from, nonce, fee_cap, tip });
-    let block = (1u8..6, 0u64..3, 800u64..1_500).prop_map(|(from, up, base_fee)| Step::Block { from, up, base_fee });
+    let add = (1u8..6, 0u64..12, fees, any::<bool>()).prop_map(|(from, nonce, (fee_cap, tip), local)| Step::Add {
+        from,
+        nonce,
+        fee_cap,
+        tip,
+        local,
+    });
+    let covers = prop_oneof![3 => Just(None), 1 => (900u128..3_000).prop_map(Some)];
+    let block = (1u8..6, 0u64..3, 800u64..1_500, covers, 0u64..60)
+        .prop_map(|(from, up, base_fee, covers, wait_ms)| Step::Block { from, up, base_fee, covers, wait_ms });
     let remove = any::<prop::sample::Index>().prop_map(|pick| Step::Remove { pick });
-    prop::collection::vec(prop_oneof![8 => add, 1 => block, 1 => remove], 1..120)
+    prop::collection::vec(prop_oneof![8 => add, 2 => block, 1 => remove], 1..120)
+}
+
+/// Lifetimes behind a gap, in milliseconds, of peers' transactions and of our own.
+const LIFETIMES: [u64; 2] = [100, 200];
+
+struct Held {
+    tx: RecoveredTx,
+    added_ms: u64,
+    local: bool,
 }
 
 /// What the pool should hold when nothing is ever evicted: per sender, its transactions by nonce.
 #[derive(Default)]
 struct Model {
     nonces: HashMap<Address, u64>,
-    held: BTreeMap<(Address, u64), RecoveredTx>,
+    held: BTreeMap<(Address, u64), Held>,
 }
 
 impl Model {
@@ -40,7 +71,7 @@ impl Model {
     }
 
     /// Whether it goes in.
-    fn add(&mut self, tx: &RecoveredTx) -> bool {
+    fn add(&mut self, tx: &RecoveredTx, added_ms: u64, local: bool) -> bool {
         let slot = (tx.sender, tx.envelope.nonce());
         if slot.1 < self.nonce(tx.sender) {
             return false;
@@ -48,14 +79,29 @@ impl Model {
         if let Some(old) = self.held.get(&slot) {
             let bid =
                 |tx: &RecoveredTx| (tx.envelope.max_fee_per_gas(), tx.envelope.max_priority_fee_per_gas().unwrap());
-            let ((new_fee, new_tip), (old_fee, old_tip)) = (bid(tx), bid(old));
+            let ((new_fee, new_tip), (old_fee, old_tip)) = (bid(tx), bid(&old.tx));
             let enough = |new: u128, old: u128| new > old && new >= old * 110 / 100;
             if !enough(new_fee, old_fee) || !enough(new_tip, old_tip) {
                 return false;
             }
         }
-        self.held.insert(slot, tx.clone());
+        self.held.insert(slot, Held { tx: tx.clone(), added_ms, local });
         true
+    }
+
+    /// What a block takes out, by reason.
+    fn block(&mut self, from: Address, nonce: u64, balance: U256, now_ms: u64) -> [BTreeSet<B256>; 3] {
+        self.nonces.insert(from, nonce);
+        let mut take = |gone: &dyn Fn(&(Address, u64), &Held) -> bool| -> BTreeSet<B256> {
+            self.held.extract_if(.., |slot, held| gone(slot, held)).map(|(_, held)| held.tx.hash).collect()
+        };
+        let stale = take(&|slot, _| slot.0 == from && slot.1 < nonce);
+        let cost = |held: &Held| U256::from(21_000 * held.tx.envelope.max_fee_per_gas() + 7);
+        let dear = take(&|slot, held| slot.0 == from && cost(held) > balance);
+        let executable = self.executable();
+        let old = |held: &Held| held.added_ms < now_ms.saturating_sub(LIFETIMES[usize::from(held.local)]);
+        let gone = self.held.extract_if(.., |_, held| old(held) && !executable.contains(&held.tx.hash));
+        [stale, dear, gone.map(|(_, held)| held.tx.hash).collect()]
     }
 
     fn executable(&self) -> BTreeSet<B256> {
@@ -63,8 +109,8 @@ impl Model {
         for from in 1..6 {
             let sender = sender(from);
             let mut nonce = self.nonce(sender);
-            while let Some(tx) = self.held.get(&(sender, nonce)) {
-                all.insert(tx.hash);
+            while let Some(held) = self.held.get(&(sender, nonce)) {
+                all.insert(held.tx.hash);
                 nonce += 1;
             }
         }
@@ -92,6 +138,8 @@ fn check(pool: &Pool, limits: &Limits, base_fee: u64) -> (Vec<Pooled>, Vec<Poole
         assert!(queue.gapped.iter().all(|(nonce, tx)| *nonce > queue.next_nonce() && tx.nonce == *nonce));
         assert!(queue.gapped.len() <= limits.gapped);
         assert_eq!(queue.cost, queue.iter().map(|tx| tx.cost).sum::<U256>());
+        assert_eq!(queue.bytes, queue.iter().map(Pooled::size).sum::<usize>());
+        assert!(queue.bytes <= limits.account_bytes);
     }
     let mut fresh = EvictionIndex::default();
     fresh.rebuild(pool.queues(), base_fee);
@@ -136,7 +184,7 @@ fn dropped(events: &[PoolEvent], reason: Removal) -> Vec<B256> {
     events
         .iter()
         .filter_map(|event| match event {
-            PoolEvent::Dropped { hash, reason: why } if *why == reason => Some(*hash),
+            PoolEvent::Dropped { hash, reason: why, .. } if *why == reason => Some(*hash),
             _ => None,
         })
         .collect()
@@ -144,18 +192,19 @@ fn dropped(events: &[PoolEvent], reason: Removal) -> Vec<B256> {
 
 /// Runs a history; `model` is compared only when the limits are never reached.
 fn run(steps: Vec<Step>, limits: Limits, mut model: Option<Model>) {
-    let mut base_fee = 1_000;
+    let (mut base_fee, mut now_ms) = (1_000, 0);
     let mut pool = Pool::new(limits, base_fee);
     let mut nonces: HashMap<u8, u64> = HashMap::new();
     for step in steps {
         match step {
-            Step::Add { from, nonce, fee_cap, tip } => {
+            Step::Add { from, nonce, fee_cap, tip, local } => {
                 let account = rich(nonces.get(&from).copied().unwrap_or_default());
                 let tx = priced(from, nonce, fee_cap.max(tip), tip);
                 let before = worths(&pool, base_fee);
-                let taken = pool.add(tx.clone(), &account, &env(), 0, Origin::Remote);
+                let origin = if local { Origin::Local } else { Origin::Remote };
+                let taken = pool.add(tx.clone(), &account, &env(), now_ms, origin);
                 if let Some(model) = &mut model {
-                    assert_eq!(taken.is_ok(), model.add(&tx), "{taken:?}");
+                    assert_eq!(taken.is_ok(), model.add(&tx, now_ms, local), "{taken:?}");
                 }
                 for hash in taken.iter().flat_map(|added| dropped(&added.events, Removal::Evicted)) {
                     if let Some(evicted) = before.get(&hash) {
@@ -165,20 +214,19 @@ fn run(steps: Vec<Step>, limits: Limits, mut model: Option<Model>) {
                     }
                 }
             }
-            Step::Block { from, up, base_fee: next } => {
+            Step::Block { from, up, base_fee: next, covers, wait_ms } => {
                 base_fee = next;
+                now_ms += wait_ms;
                 let nonce = nonces.entry(from).or_default();
                 *nonce += up;
-                let update = AccountUpdate { address: sender(from), nonce: *nonce, balance: U256::MAX };
-                let events = pool.on_block(&[update], base_fee, 0);
+                let balance = covers.map_or(U256::MAX, |fee_cap| U256::from(21_000 * fee_cap + 7));
+                let update = AccountUpdate { address: sender(from), nonce: *nonce, balance };
+                let events = pool.on_block(&[update], base_fee, now_ms);
                 if let Some(model) = &mut model {
-                    model.nonces.insert(sender(from), *nonce);
-                    let stale: BTreeSet<B256> = model
-                        .held
-                        .extract_if(.., |(of, at), _| *of == sender(from) && *at < *nonce)
-                        .map(|(_, tx)| tx.hash)
-                        .collect();
-                    assert_eq!(dropped(&events, Removal::NonceUsed).into_iter().collect::<BTreeSet<_>>(), stale);
+                    let expected = model.block(sender(from), *nonce, balance, now_ms);
+                    let found = [Removal::NonceUsed, Removal::Unaffordable, Removal::Expired]
+                        .map(|reason| dropped(&events, reason).into_iter().collect::<BTreeSet<_>>());
+                    assert_eq!(found, expected);
                 }
             }
             Step::Remove { pick } => {
@@ -188,7 +236,7 @@ fn run(steps: Vec<Step>, limits: Limits, mut model: Option<Model>) {
                     let hash = all[pick.index(all.len())];
                     assert_eq!(dropped(&pool.remove(hash, Removal::Invalid), Removal::Invalid), [hash]);
                     if let Some(model) = &mut model {
-                        model.held.retain(|_, tx| tx.hash != hash);
+                        model.held.retain(|_, held| held.tx.hash != hash);
                     }
                 }
             }
@@ -199,7 +247,7 @@ fn run(steps: Vec<Step>, limits: Limits, mut model: Option<Model>) {
             let executable = model.executable();
             assert_eq!(hashes(&pending), executable);
             let waiting: BTreeSet<B256> =
-                model.held.values().map(|tx| tx.hash).filter(|h| !executable.contains(h)).collect();
+                model.held.values().map(|held| held.tx.hash).filter(|h| !executable.contains(h)).collect();
             assert_eq!(hashes(&queued), waiting);
         }
     }
@@ -208,11 +256,16 @@ fn run(steps: Vec<Step>, limits: Limits, mut model: Option<Model>) {
 proptest! {
     #[test]
     fn without_pressure_the_pool_is_the_model(steps in steps()) {
-        run(steps, Limits::default(), Some(Model::default()));
+        let [gapped_lifetime_ms, local_gapped_lifetime_ms] = LIFETIMES;
+        let limits = Limits { gapped_lifetime_ms, local_gapped_lifetime_ms, ..Limits::default() };
+        run(steps, limits, Some(Model::default()));
     }
 
     #[test]
-    fn under_pressure_all_bounds_hold(steps in steps(), transactions in 1usize..12, bytes in 200usize..2_000) {
-        run(steps, Limits { transactions, bytes, executable: 4, gapped: 2, ..Limits::default() }, None);
+    fn under_pressure_all_bounds_hold(
+        steps in steps(), transactions in 1usize..12, bytes in 200usize..2_000, account_bytes in 200usize..600,
+    ) {
+        let limits = Limits { transactions, bytes, executable: 4, gapped: 2, account_bytes, ..Limits::default() };
+        run(steps, limits, None);
     }
 }

@@ -20,6 +20,10 @@ fn add(pool: &mut Pool, tx: RecoveredTx, account: AccountView) -> Result<crate::
     pool.add(tx, &account, &env(), 0, Origin::Remote)
 }
 
+fn dropped(hash: B256, reason: Removal) -> PoolEvent {
+    PoolEvent::Dropped { hash, origin: Origin::Remote, reason }
+}
+
 fn refused(tx: RecoveredTx, account: AccountView) -> String {
     let mut pool = pool();
     let error = add(&mut pool, tx, account).unwrap_err();
@@ -125,7 +129,7 @@ fn replacements_need_ten_percent_in_both_fees() {
         if accepted {
             let new = new.unwrap();
             assert_eq!(new.replaced, Some(old.hash));
-            assert!(new.events.contains(&PoolEvent::Dropped { hash: old.hash, reason: Removal::Replaced }));
+            assert!(new.events.contains(&dropped(old.hash, Removal::Replaced)));
             assert!(!pool.contains(old.hash) && pool.contains(new.hash));
         } else {
             assert_eq!(new.unwrap_err().to_string(), "replacement transaction underpriced");
@@ -179,6 +183,50 @@ fn shares_of_an_account_are_bounded() {
 }
 
 #[test]
+fn bytes_of_an_account_are_bounded() {
+    let data = |nonce, fee_cap, size: usize| {
+        let input = vec![0; size].into();
+        let (max_fee_per_gas, max_priority_fee_per_gas) = (fee_cap, 10 * fee_cap / 100);
+        let gas_limit = 2_000_000;
+        eip1559(TxEip1559 { nonce, input, gas_limit, max_fee_per_gas, max_priority_fee_per_gas, ..transfer() }, 1)
+    };
+    let mut pool = Pool::new(Limits { account_bytes: 200_000, ..Limits::default() }, 1_000);
+    add(&mut pool, data(0, 5_000, 90_000), rich(0)).unwrap();
+    add(&mut pool, data(5, 5_000, 90_000), rich(0)).unwrap();
+    let refused = add(&mut pool, data(1, 5_000, 30_000), rich(0)).unwrap_err().to_string();
+    assert_eq!(refused, "account limit exceeded: bytes 200000");
+    // A replacement counts by what it adds, in the run and behind a gap.
+    assert!(add(&mut pool, data(0, 6_000, 120_000), rich(0)).is_err());
+    add(&mut pool, data(0, 6_000, 100_000), rich(0)).unwrap();
+    add(&mut pool, data(5, 6_000, 1_000), rich(0)).unwrap();
+    add(&mut pool, data(1, 5_000, 90_000), rich(0)).unwrap();
+    add(&mut pool, priced(2, 0, 5_000, 1), rich(0)).unwrap();
+    // What leaves makes room again.
+    pool.on_block(&[AccountUpdate { address: sender(1), nonce: 1, balance: U256::MAX }], 1_000, 0);
+    add(&mut pool, data(2, 5_000, 100_000), rich(1)).unwrap();
+}
+
+#[test]
+fn one_senders_flood_leaves_the_others_their_place() {
+    let limits = Limits { transactions: 400, ..Limits::default() };
+    let mut pool = Pool::new(limits, 1_000);
+    for from in 0..100 {
+        for nonce in 0..4 {
+            add(&mut pool, priced(from, nonce, 50_000, 10), rich(0)).unwrap();
+        }
+    }
+    // Pays a thousand times as much and never stops.
+    for nonce in 0..2_000 {
+        let _ = add(&mut pool, priced(200, nonce, 500_000, 10_000), rich(0));
+        let _ = add(&mut pool, priced(200, 5_000 - nonce, 500_000, 10_000), rich(0));
+    }
+    let flood = pool.content_of(sender(200));
+    assert_eq!(flood.pending.len(), limits.executable);
+    let others = pool.status().pending - flood.pending.len();
+    assert!(others >= 400 - limits.executable - limits.gapped, "{others} of 400 are left");
+}
+
+#[test]
 fn a_full_pool_evicts_the_cheapest_tail() {
     let mut pool = Pool::new(Limits { transactions: 4, ..Limits::default() }, 1_000);
     // The high bid of sender 1 hides behind its low one and is worth no more.
@@ -190,14 +238,14 @@ fn a_full_pool_evicts_the_cheapest_tail() {
     assert_eq!(refused, "transaction underpriced: txpool is full, effective gas tip 10, minimum needed 11");
     assert_eq!(add(&mut pool, priced(4, 9, 50_000, 800), rich(0)).unwrap_err().to_string(), "txpool is full");
     let added = add(&mut pool, priced(4, 0, 50_000, 15), rich(0)).unwrap();
-    assert!(added.events.contains(&PoolEvent::Dropped { hash: hidden, reason: Removal::Evicted }));
+    assert!(added.events.contains(&dropped(hidden, Removal::Evicted)));
     assert!(pool.contains(low));
     assert_eq!(pool.status().pending, 4);
     // A fee cap below the base fee is worth less than any tip.
     let mut pool = Pool::new(Limits { transactions: 1, ..Limits::default() }, 1_000);
     let stuck = add(&mut pool, priced(1, 0, 900, 800), rich(0)).unwrap().hash;
     let added = add(&mut pool, priced(2, 0, 50_000, 1), rich(0)).unwrap();
-    assert!(added.events.contains(&PoolEvent::Dropped { hash: stuck, reason: Removal::Evicted }));
+    assert!(added.events.contains(&dropped(stuck, Removal::Evicted)));
 }
 
 #[test]
@@ -210,7 +258,7 @@ fn waiting_transactions_go_first_and_bytes_count() {
     };
     add(&mut pool, data(2, 50, 500), rich(0)).unwrap();
     let added = add(&mut pool, data(3, 1, 200), rich(0)).unwrap();
-    assert_eq!(added.events[0], PoolEvent::Dropped { hash: waiting, reason: Removal::Evicted });
+    assert_eq!(added.events[0], dropped(waiting, Removal::Evicted));
     // Too little can be freed from cheaper ones: nothing is.
     assert!(add(&mut pool, data(4, 40, 700), rich(0)).is_err());
     assert_eq!(pool.status().pending, 2);
@@ -225,7 +273,6 @@ fn blocks_use_nonces_and_drop_the_unaffordable() {
     let hashes: Vec<B256> =
         (0..4).map(|nonce| add(&mut pool, priced(1, nonce, 5_000, 1), rich(0)).unwrap().hash).collect();
     let update = |nonce, balance: u64| AccountUpdate { address: sender(1), nonce, balance: U256::from(balance) };
-    let dropped = |hash, reason| PoolEvent::Dropped { hash, reason };
     let events = pool.on_block(&[update(1, u64::MAX)], 2_000, 0);
     assert_eq!(events, [dropped(hashes[0], Removal::NonceUsed)]);
     assert_eq!(pool.next_nonce(sender(1)), Some(4));
@@ -247,20 +294,24 @@ fn a_newer_view_of_the_account_advances_its_queue() {
     let waiting = add(&mut pool, priced(1, 2, 5_000, 1), rich(0)).unwrap().hash;
     let added = add(&mut pool, priced(1, 3, 5_000, 1), rich(2)).unwrap();
     assert!(added.pending);
-    assert!(added.events.contains(&PoolEvent::Dropped { hash: old, reason: Removal::NonceUsed }));
+    assert!(added.events.contains(&dropped(old, Removal::NonceUsed)));
     let announced = |hash| added.events.iter().any(|e| matches!(e, PoolEvent::Executable(tx) if tx.hash == hash));
     assert!(announced(waiting) && announced(added.hash));
     assert_eq!((pool.status().pending, pool.status().queued), (2, 0));
 }
 
 #[test]
-fn waiting_ones_of_peers_expire() {
-    let mut pool = Pool::new(Limits { gapped_lifetime_ms: 100, ..Limits::default() }, 1_000);
+fn waiting_ones_expire() {
+    let limits = Limits { gapped_lifetime_ms: 100, local_gapped_lifetime_ms: 200, ..Limits::default() };
+    let mut pool = Pool::new(limits, 1_000);
     let peers = pool.add(priced(1, 9, 5_000, 1), &rich(0), &env(), 50, Origin::Remote).unwrap().hash;
     let own = pool.add(priced(2, 9, 5_000, 1), &rich(0), &env(), 50, Origin::Local).unwrap().hash;
     assert!(pool.on_block(&[], 1_000, 150).is_empty());
-    assert_eq!(pool.on_block(&[], 1_000, 151), [PoolEvent::Dropped { hash: peers, reason: Removal::Expired }]);
+    assert_eq!(pool.on_block(&[], 1_000, 151), [dropped(peers, Removal::Expired)]);
     assert!(pool.contains(own));
+    assert!(pool.on_block(&[], 1_000, 250).is_empty());
+    let events = pool.on_block(&[], 1_000, 251);
+    assert_eq!(events, [PoolEvent::Dropped { hash: own, origin: Origin::Local, reason: Removal::Expired }]);
 }
 
 #[test]
