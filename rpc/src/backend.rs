@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
-use alloy_rpc_types_eth::{AccessListResult, EIP1186AccountProofResponse};
+use alloy_rpc_types_eth::{AccessListResult, EIP1186AccountProofResponse, Filter};
 use futures::future::BoxFuture;
 use protocol::{BatchIndex, CommitCertificate, Epoch, Genesis, Height, state::Account};
 use tokio::sync::broadcast;
@@ -15,10 +15,13 @@ use tokio::sync::broadcast;
 use crate::{
     error::{BackendError, CallError, SubmitError},
     model::{
-        BatchRecord, BlockRecord, CallRequest, ChainEvent, EpochRecord, Heads, L1Heads, NodeIdentity, PoolContent,
-        PoolStatus, PooledTransaction, ReceiptRecord, SealedHeader, SyncProgress, TransactionPosition,
+        BatchRecord, BlockRecord, CallRequest, ChainEvent, EpochRecord, Heads, L1Heads, LogCandidates, NodeIdentity,
+        PoolContent, PoolStatus, PooledTransaction, ReceiptRecord, SealedHeader, SyncProgress, TransactionPosition,
     },
 };
+
+/// Headers whose blooms one answer looks at.
+const MAX_BLOOMS: u64 = 1_024;
 
 /// What the node implements over its store, its executor and its pool.
 ///
@@ -51,6 +54,18 @@ pub trait Backend: Send + Sync + 'static {
     fn block_number(&self, hash: B256) -> Result<Option<u64>, BackendError>;
     /// One record per transaction of the block, in order.
     fn receipts(&self, number: u64) -> Result<Option<Arc<Vec<ReceiptRecord>>>, BackendError>;
+    /// Heights of `from..=to` whose blocks may hold logs of the filter, ascending; bounded, so it may stop early. Without
+    /// an index of its own a backend gets by with the headers' blooms.
+    fn log_candidates(&self, filter: &Filter, from: u64, to: u64) -> Result<LogCandidates, BackendError> {
+        let last = to.min(from.saturating_add(MAX_BLOOMS));
+        let mut heights = Vec::new();
+        for number in from..=last {
+            if self.header(number)?.is_some_and(|header| filter.matches_bloom(header.logs_bloom)) {
+                heights.push(number);
+            }
+        }
+        Ok(LogCandidates { heights, next: last.checked_add(1).filter(|next| *next <= to) })
+    }
     /// Where a decided transaction is.
     fn transaction_position(&self, hash: B256) -> Result<Option<TransactionPosition>, BackendError>;
 

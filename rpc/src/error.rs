@@ -19,6 +19,8 @@ pub const TIMEOUT: i32 = -32002;
 pub const RESPONSE_TOO_LARGE: i32 = -32003;
 /// Code of a request that met a limit of this server (EIP-1474 "limit exceeded").
 pub const LIMIT_EXCEEDED: i32 = -32005;
+/// Code of a question about a block whose body or receipts are pruned, as geth uses it (EIP-4444).
+pub const HISTORY_PRUNED: i32 = 4444;
 /// Code of a reverted execution; `data` carries the revert output.
 pub const REVERTED: i32 = 3;
 /// EIP-7966: accepted, but no receipt in time; `data` carries the hash.
@@ -29,7 +31,10 @@ pub const SYNC_QUEUED: i32 = 5;
 /// Reads that fail.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BackendError {
-    /// State or bodies of that height are pruned.
+    /// The body or the receipts of a block are pruned.
+    #[error("pruned history unavailable")]
+    HistoryPruned,
+    /// The state of that height is pruned.
     #[error("missing trie node: historical state at block {0} is not available")]
     HistoryUnavailable(u64),
     /// The store failed; the text is for the log and the client sees only "internal error".
@@ -191,6 +196,7 @@ fn plain(code: i32, text: String) -> ErrorObjectOwned {
 fn unavailable(error: BackendError) -> ErrorObjectOwned {
     match error {
         BackendError::HistoryUnavailable(_) => plain(SERVER_ERROR, error.to_string()),
+        BackendError::HistoryPruned => plain(HISTORY_PRUNED, error.to_string()),
         BackendError::Internal(why) => {
             tracing::error!(%why, "backend failed to answer");
             plain(INTERNAL, "internal error".to_owned())

@@ -46,7 +46,7 @@ pub use config::RpcConfig;
 pub use error::{BackendError, CallError, SubmitError};
 pub use model::{
     BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallRequest, ChainEvent, EpochRecord, Heads,
-    L1BlockRef, L1Heads, NewHead, NodeIdentity, PoolContent, PoolStatus, PooledTransaction, ReceiptRecord,
-    RecoveredTransaction, SealedHeader, SyncProgress, TransactionPosition,
+    L1BlockRef, L1Heads, LogCandidates, NewHead, NodeIdentity, PoolContent, PoolStatus, PooledTransaction,
+    ReceiptRecord, RecoveredTransaction, SealedHeader, SyncProgress, TransactionPosition,
 };
 pub use server::{RpcServer, StartError};

@@ -1,4 +1,4 @@
-//! Log queries: a scan over headers' blooms, receipts only where the bloom says maybe.
+//! Log queries: the backend says which blocks may hold wanted logs, the receipts of those tell.
 
 use std::time::Instant;
 
@@ -56,14 +56,8 @@ pub(crate) fn query(context: &Context, filter: &Filter) -> RpcResult<Vec<Log>> {
 /// The matching logs of `from..=to`, whatever range the filter itself names.
 pub(crate) fn scan(context: &Context, filter: &Filter, from: u64, to: u64, deadline: Instant) -> RpcResult<Vec<Log>> {
     let mut found = Vec::new();
-    for number in from.max(context.backend.heads().earliest)..=to {
-        if Instant::now() > deadline {
-            return Err(RpcError::Timeout);
-        }
-        let Some(header) = context.backend.header(number)? else { continue };
-        if !filter.matches_bloom(header.logs_bloom) {
-            continue;
-        }
+    let mut candidates = Candidates { context, filter, to, heights: Vec::new().into_iter(), next: Some(from) };
+    while let Some(number) = candidates.next(deadline)? {
         let (Some(block), Some(receipts)) = (context.backend.block(number)?, context.backend.receipts(number)?) else {
             continue;
         };
@@ -77,6 +71,32 @@ pub(crate) fn scan(context: &Context, filter: &Filter, from: u64, to: u64, deadl
         }
     }
     Ok(found)
+}
+
+/// The blocks to look at, asked for in portions.
+struct Candidates<'a> {
+    context: &'a Context,
+    filter: &'a Filter,
+    to: u64,
+    heights: std::vec::IntoIter<u64>,
+    /// Where the next portion begins.
+    next: Option<u64>,
+}
+
+impl Candidates<'_> {
+    fn next(&mut self, deadline: Instant) -> RpcResult<Option<u64>> {
+        loop {
+            if Instant::now() > deadline {
+                return Err(RpcError::Timeout);
+            }
+            if let Some(number) = self.heights.next() {
+                return Ok(Some(number));
+            }
+            let Some(from) = self.next.filter(|from| *from <= self.to) else { return Ok(None) };
+            let found = self.context.backend.log_candidates(self.filter, from, self.to)?;
+            (self.heights, self.next) = (found.heights.into_iter(), found.next);
+        }
+    }
 }
 
 /// Whether a log has the filter's address and topics.

@@ -48,6 +48,15 @@ pub struct BlockRecord {
     pub transactions: Vec<RecoveredTransaction>,
 }
 
+/// Blocks that may hold wanted logs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogCandidates {
+    /// Their heights, ascending.
+    pub heights: Vec<u64>,
+    /// First height that was not looked at; `None` at the end of the range.
+    pub next: Option<u64>,
+}
+
 /// What execution recorded about one transaction.
 #[derive(Debug, Clone)]
 pub struct ReceiptRecord {

@@ -8,7 +8,9 @@ use op_alloy_consensus::OpReceiptEnvelope;
 use protocol::{Block, CommitCertificate, Height};
 
 use crate::{
-    Store, StoreError, codec,
+    Store, StoreError,
+    chain::Inner,
+    codec,
     schema::{BODIES, CERTIFICATES, CODE, HEADERS, HEIGHTS, RECEIPTS, TRANSACTIONS, height_key, read_u64},
 };
 
@@ -32,6 +34,23 @@ pub struct TransactionReceipt {
     pub first_log_index: usize,
     /// The receipt itself.
     pub receipt: OpReceiptEnvelope,
+}
+
+/// Refuses what is below the kept part. The genesis block always stays.
+const fn check_kept(height: u64, kept_from: u64) -> Result<(), StoreError> {
+    if height != 0 && height < kept_from { Err(StoreError::PrunedHistory { height, kept_from }) } else { Ok(()) }
+}
+
+impl Inner {
+    pub(crate) fn receipts(&self, height: u64) -> Result<Option<Arc<Vec<OpReceiptEnvelope>>>, StoreError> {
+        if let Some(receipts) = self.receipts.lock().get(&height) {
+            return Ok(Some(Arc::clone(receipts)));
+        }
+        let Some(bytes) = self.get(RECEIPTS, &height_key(height))? else { return Ok(None) };
+        let receipts = Arc::new(codec::decode_receipts(&bytes)?);
+        self.receipts.lock().put(height, Arc::clone(&receipts));
+        Ok(Some(receipts))
+    }
 }
 
 impl Store {
@@ -77,14 +96,17 @@ impl Store {
     /// The block at a height, with its hash.
     ///
     /// # Errors
-    /// The disk.
+    /// [`StoreError::PrunedHistory`]; the disk.
     pub fn block(&self, height: u64) -> Result<Option<Arc<Sealed<Block>>>, StoreError> {
         let inner = self.inner();
+        check_kept(height, self.kept().bodies)?;
         if let Some(block) = inner.blocks.lock().get(&height) {
             return Ok(Some(Arc::clone(block)));
         }
         let Some(header) = self.header(height)? else { return Ok(None) };
         let body = inner.get(BODIES, &height_key(height))?;
+        // Pruning may have overtaken us.
+        check_kept(height, self.kept().bodies)?;
         let body = body.ok_or_else(|| StoreError::Corrupt(format!("the body of block {height} is missing")))?;
         let block = Block { header: header.inner().clone(), body: codec::decode_body(&body)? };
         let block = Arc::new(Sealed::new_unchecked(block, header.hash()));
@@ -103,16 +125,13 @@ impl Store {
     /// The receipts of a block, in the order of its transactions.
     ///
     /// # Errors
-    /// The disk.
+    /// [`StoreError::PrunedHistory`]; the disk.
     pub fn receipts(&self, height: u64) -> Result<Option<Arc<Vec<OpReceiptEnvelope>>>, StoreError> {
-        let inner = self.inner();
-        if let Some(receipts) = inner.receipts.lock().get(&height) {
-            return Ok(Some(Arc::clone(receipts)));
-        }
-        let Some(bytes) = inner.get(RECEIPTS, &height_key(height))? else { return Ok(None) };
-        let receipts = Arc::new(codec::decode_receipts(&bytes)?);
-        inner.receipts.lock().put(height, Arc::clone(&receipts));
-        Ok(Some(receipts))
+        check_kept(height, self.kept().receipts)?;
+        let found = self.inner().receipts(height)?;
+        // Pruning may have overtaken us.
+        check_kept(height, self.kept().receipts)?;
+        Ok(found)
     }
 
     /// Where a transaction stands, if it is in a committed block.

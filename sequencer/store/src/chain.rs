@@ -50,6 +50,14 @@ pub(crate) struct RecentState {
     pub(crate) trie: StateTrie,
 }
 
+/// First heights of which something is still there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) state: u64,
+    pub(crate) bodies: u64,
+    pub(crate) receipts: u64,
+}
+
 /// What readers see; replaced piece by piece under one lock that is held for assignments only.
 pub(crate) struct Chain {
     /// Ascending, without gaps, the head last. Covers every unsettled height and the one before.
@@ -57,7 +65,7 @@ pub(crate) struct Chain {
     /// Diffs of the heights from `next_unsettled` to the head.
     pub(crate) unsettled: VecDeque<Arc<StateDiff>>,
     pub(crate) next_unsettled: u64,
-    pub(crate) kept_from: u64,
+    pub(crate) kept: Kept,
     pub(crate) heads: Heads,
 }
 

@@ -2,6 +2,17 @@
 
 use std::num::NonZeroUsize;
 
+/// How much of the past is kept, in blocks behind the head; `None` is all of it. Only final blocks go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// States, for calls, proofs and traces.
+    pub state: Option<u64>,
+    /// Receipts, with the index of their logs.
+    pub receipts: Option<u64>,
+    /// Bodies, certificates and the places of transactions; receipts of a block never outlive its body.
+    pub bodies: Option<u64>,
+}
+
 /// Local tuning. The defaults keep RocksDB's buffers and caches together at 48 MiB.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreConfig {
@@ -19,6 +30,8 @@ pub struct StoreConfig {
     pub recent_states: usize,
     /// Blocks behind the settled ones whose diffs stay on disk, so that full proofs can be made of their states.
     pub proof_window: u64,
+    /// What [`crate::Store::prune`] leaves.
+    pub retention: Retention,
     /// Open a log that is damaged before its end (what a power cut can leave in writes that were never synced) up to
     /// the damage. What comes after is lost, so the head may be older than one that was acknowledged: the operator
     /// decides, and the missing blocks come from peers or L1.
@@ -49,6 +62,7 @@ impl Default for StoreConfig {
             max_unsettled_blocks: 64,
             recent_states: 16,
             proof_window: 4096,
+            retention: Retention::default(),
             recover_log: false,
             cached_headers: count(2048),
             cached_blocks: count(64),

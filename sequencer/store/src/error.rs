@@ -18,7 +18,7 @@ pub enum StoreError {
     #[error("{0}")]
     Foreign(String),
     /// Device full. Halt: free space and restart.
-    #[error("no space left for the database: {0}")]
+    #[error("no space left for the database ({0}): free space and start again; nothing that was acknowledged is lost")]
     NoSpace(String),
     /// The disk failed. Halt.
     #[error("database input/output failed: {0}")]
@@ -55,6 +55,14 @@ pub enum StoreError {
         /// First height whose state can be read.
         kept_from: u64,
     },
+    /// The body or the receipts at this height were dropped.
+    #[error("history at height {height} is pruned, kept from {kept_from}")]
+    PrunedHistory {
+        /// Asked height.
+        height: u64,
+        /// First height that is kept.
+        kept_from: u64,
+    },
     /// The state at this height can be read but no longer be proven.
     #[error("no account proof at height {height}: too far behind the head")]
     Unprovable {
@@ -86,11 +94,14 @@ impl StoreError {
     }
 }
 
+/// What the system says when a file cannot grow: ENOSPC, EDQUOT, EFBIG.
+const NO_SPACE: [&str; 3] = ["No space left", "quota exceeded", "File too large"];
+
 impl From<rocksdb::Error> for StoreError {
     fn from(error: rocksdb::Error) -> Self {
         let kind = error.kind();
         let text = error.into_string();
-        if text.contains("No space left") {
+        if NO_SPACE.iter().any(|reason| text.contains(reason)) {
             return Self::NoSpace(text);
         }
         match kind {

@@ -10,6 +10,9 @@
 //! Invariant: a block is `latest` exactly when its write is durable; whatever instant the process dies at, opening
 //! again gives a state whose root is the one in the head's header, or an error, never another state.
 //!
+//! Logs are found through an index from addresses and topics to heights, written when blocks settle. What
+//! [`Retention`] does not keep is dropped a few blocks at a time; asking for it is an error of its own.
+//!
 //! Flat state is keyed by hashed address and slot: streaming it in key order rebuilds the tries, whose leaves are in
 //! the same order. Blocks after the settled height are replayed from their diffs.
 //!
@@ -25,11 +28,14 @@ mod commit;
 mod config;
 mod error;
 mod history;
+mod log_index;
 mod logs;
 mod open;
 mod proofs;
+mod prune;
 mod schema;
 mod settle;
+mod stats;
 mod trie;
 mod view;
 
@@ -37,8 +43,11 @@ pub use batches::{BatchInclusion, BatchRecord};
 pub use blocks::{TransactionLocation, TransactionReceipt};
 pub use chain::{Head, Heads, Store};
 pub use commit::{Candidate, CommittedBlock, EmptyState};
-pub use config::StoreConfig;
+pub use config::{Retention, StoreConfig};
 pub use error::StoreError;
+pub use log_index::LogCandidates;
 pub use logs::{FoundLog, LogFilter};
+pub use prune::Pruned;
+pub use stats::{FamilyStats, Stats};
 pub use trie::{AccountProof, StorageProof};
 pub use view::StateView;

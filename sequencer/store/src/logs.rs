@@ -1,4 +1,4 @@
-//! Finding logs: headers' blooms say where to look. The only entrance, so that an index can take its place.
+//! Finding logs: the index, or the newest headers' blooms, say where to look.
 
 use alloy_primitives::{Address, B256, Bloom, BloomInput, Log};
 
@@ -49,6 +49,11 @@ impl LogFilter {
         addressed && self.topics.iter().all(|wanted| wanted.is_empty() || any(wanted.iter()))
     }
 
+    /// Whether anything in particular is wanted.
+    pub(crate) fn is_selective(&self) -> bool {
+        !self.addresses.is_empty() || self.topics.iter().any(|wanted| !wanted.is_empty())
+    }
+
     /// Whether a log is wanted.
     #[must_use]
     pub fn matches(&self, log: &Log) -> bool {
@@ -69,15 +74,16 @@ impl Store {
     /// The wanted logs in order, at most `limit`.
     ///
     /// # Errors
-    /// [`StoreError::TooLarge`] when there are more; the disk.
+    /// [`StoreError::TooLarge`] when there are more; [`StoreError::PrunedHistory`]; the disk.
     pub fn logs(&self, filter: &LogFilter, limit: usize) -> Result<Vec<FoundLog>, StoreError> {
         let mut found = Vec::new();
-        let last = filter.to.min(self.heads().latest.height);
-        for height in filter.from..=last {
-            let Some(header) = self.header(height)? else { continue };
-            if filter.may_match(&header.logs_bloom) {
+        let mut from = Some(filter.from);
+        while let Some(start) = from {
+            let candidates = self.log_candidates(&LogFilter { from: start, ..filter.clone() })?;
+            for height in candidates.heights {
                 self.logs_of(height, filter, limit, &mut found)?;
             }
+            from = candidates.next;
         }
         Ok(found)
     }

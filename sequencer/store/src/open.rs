@@ -10,12 +10,13 @@ use rocksdb::{DB, IteratorMode, ReadOptions, WriteBatch};
 
 use crate::{
     CommittedBlock, Head, Heads, Store, StoreConfig, StoreError,
-    chain::{Chain, Inner, RecentState, decode_head, encode_head, family, synced},
+    chain::{Chain, Inner, Kept, RecentState, decode_head, encode_head, family, synced},
     codec,
     commit::{check_parts, write_block},
     schema::{
-        ACCOUNTS, DIFFS, HEADERS, META, META_FINALIZED, META_GENESIS, META_KEPT_FROM, META_LATEST, META_SAFE,
-        META_SCHEMA, META_UNSETTLED, SCHEMA_VERSION, STORAGE, database_options, families, height_key, read_u64,
+        ACCOUNTS, DIFFS, HEADERS, META, META_BODIES_FROM, META_FINALIZED, META_GENESIS, META_KEPT_FROM, META_LATEST,
+        META_RECEIPTS_FROM, META_SAFE, META_SCHEMA, META_UNSETTLED, SCHEMA_VERSION, STORAGE, database_options,
+        families, height_key, read_u64,
     },
     trie::{StateTrie, Trie},
 };
@@ -126,7 +127,12 @@ fn load(db: DB, config: StoreConfig) -> Result<Inner, StoreError> {
     let head = |name| required(&db, name, 40).and_then(|bytes| decode_head(&bytes));
     let heads = Heads { latest: head(META_LATEST)?, safe: head(META_SAFE)?, finalized: head(META_FINALIZED)? };
     let next_unsettled = read_u64(&required(&db, META_UNSETTLED, 8)?)?;
-    let kept_from = read_u64(&required(&db, META_KEPT_FROM, 8)?)?;
+    let optional = |name| db.get_cf(family(&db, META)?, name)?.map_or(Ok(0), |bytes| read_u64(&bytes));
+    let kept = Kept {
+        state: read_u64(&required(&db, META_KEPT_FROM, 8)?)?,
+        bodies: optional(META_BODIES_FROM)?,
+        receipts: optional(META_RECEIPTS_FROM)?,
+    };
 
     let mut trie = load_flat(&db)?;
     let mut recent = VecDeque::new();
@@ -147,7 +153,7 @@ fn load(db: DB, config: StoreConfig) -> Result<Inner, StoreError> {
         return Err(StoreError::Corrupt(format!("the head {} is not the newest state", heads.latest.height)));
     }
     let one = NonZeroUsize::MIN;
-    let chain = Chain { recent, unsettled, next_unsettled, kept_from, heads };
+    let chain = Chain { recent, unsettled, next_unsettled, kept, heads };
     Ok(Inner {
         genesis,
         chain: RwLock::new(chain),

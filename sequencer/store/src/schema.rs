@@ -6,7 +6,7 @@ use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBRecoveryMode, 
 use crate::{StoreConfig, StoreError};
 
 /// Layout of everything below; raised on every incompatible change.
-pub(crate) const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 2;
 
 /// height → block hash ‖ header RLP
 pub(crate) const HEADERS: &str = "headers";
@@ -32,6 +32,8 @@ pub(crate) const STORAGE: &str = "storage";
 pub(crate) const ACCOUNT_HISTORY: &str = "account_history";
 /// keccak(address) ‖ keccak(slot) ‖ height → value after that block
 pub(crate) const STORAGE_HISTORY: &str = "storage_history";
+/// address or topic ‖ height → nothing: the block has such a log; settled heights only
+pub(crate) const LOG_INDEX: &str = "log_index";
 /// batch index → batch
 pub(crate) const BATCHES: &str = "batches";
 /// last height of a batch → batch index
@@ -43,7 +45,7 @@ pub(crate) const RECORDS: &str = "records";
 /// names below → values
 pub(crate) const META: &str = "meta";
 
-const ALL: [&str; 17] = [
+pub(crate) const ALL: [&str; 18] = [
     HEADERS,
     BODIES,
     HEIGHTS,
@@ -56,6 +58,7 @@ const ALL: [&str; 17] = [
     STORAGE,
     ACCOUNT_HISTORY,
     STORAGE_HISTORY,
+    LOG_INDEX,
     BATCHES,
     BATCH_HEIGHTS,
     EVIDENCE,
@@ -73,6 +76,10 @@ pub(crate) const META_FINALIZED: &[u8] = b"finalized";
 pub(crate) const META_UNSETTLED: &[u8] = b"unsettled";
 /// First height whose state history can answer.
 pub(crate) const META_KEPT_FROM: &[u8] = b"kept_from";
+/// First height whose body and certificate are kept (genesis apart); absent: all.
+pub(crate) const META_BODIES_FROM: &[u8] = b"bodies_from";
+/// First height whose receipts are kept; absent: all.
+pub(crate) const META_RECEIPTS_FROM: &[u8] = b"receipts_from";
 pub(crate) const META_CURSOR: &[u8] = b"l1_cursor";
 
 /// Blocks of the files; one disk page, since most reads are single keys.

@@ -110,7 +110,12 @@ impl Inner {
             for (address, change) in &diff.accounts {
                 self.write_change(&mut batch, &mut flat, before, height, address, change)?;
             }
-            if let Some(outdated) = height.checked_sub(self.config.proof_window) {
+            if let Some(receipts) = self.receipts(height)? {
+                self.index_logs(&mut batch, height, &receipts)?;
+            }
+            // Pruning of states needs to know what they changed, and drops the diffs itself.
+            let outdated = height.checked_sub(self.config.proof_window);
+            if let Some(outdated) = outdated.filter(|_| self.config.retention.state.is_none()) {
                 batch.delete_cf(diffs, height_key(outdated));
             }
             before = &state.trie;

@@ -34,8 +34,8 @@ impl Store {
             if height > chain.heads.latest.height {
                 return Err(StoreError::UnknownHeight(height));
             }
-            if height < chain.kept_from {
-                return Err(StoreError::Pruned { height, kept_from: chain.kept_from });
+            if height < chain.kept.state {
+                return Err(StoreError::Pruned { height, kept_from: chain.kept.state });
             }
             let oldest = chain.recent.front().map_or(u64::MAX, |state| state.header.number);
             let offset = height.checked_sub(oldest).and_then(|offset| usize::try_from(offset).ok());

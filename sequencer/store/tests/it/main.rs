@@ -5,4 +5,6 @@ mod blocks;
 mod crash;
 mod damage;
 mod fixture;
+mod full_disk;
 mod history;
+mod pruning;
