@@ -78,6 +78,18 @@ impl ReceiptView {
         self.block_number.to()
     }
 
+    /// Whether its block is not decided yet.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.block_hash.is_zero()
+    }
+
+    /// Whether this is what a decided receipt said before its block was decided.
+    #[must_use]
+    pub fn is_provision_of(&self, decided: &Self) -> bool {
+        Self { block_hash: decided.block_hash, ..self.clone() } == *decided
+    }
+
     /// Whether the transaction did what it wanted.
     #[must_use]
     pub fn succeeded(&self) -> bool {
@@ -233,11 +245,19 @@ impl Rpc {
         self.call("eth_getBlockByNumber", (U64::from(height), false)).await
     }
 
-    /// A receipt.
+    /// The receipt of a decided transaction.
     ///
     /// # Errors
     /// As [`Rpc::call`].
     pub async fn receipt(&self, hash: B256) -> Result<Option<ReceiptView>> {
+        Ok(self.first_receipt(hash).await?.filter(|receipt| !receipt.is_pending()))
+    }
+
+    /// The receipt of a transaction that is decided, or in the pending block.
+    ///
+    /// # Errors
+    /// As [`Rpc::call`].
+    pub async fn first_receipt(&self, hash: B256) -> Result<Option<ReceiptView>> {
         self.call("eth_getTransactionReceipt", (hash,)).await
     }
 

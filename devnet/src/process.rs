@@ -121,6 +121,19 @@ pub fn resident_mib(pid: u32) -> Option<f64> {
     Some(kib / 1024.0)
 }
 
+/// Unit of times in `/proc`; fixed on Linux, whatever the kernel's own clock.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Processor time a process has used, in seconds.
+#[must_use]
+pub fn cpu_seconds(pid: u32) -> Option<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything; user and system time are the 12th and 13th fields after it.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<f64>().ok();
+    Some((ticks()? + ticks()?) / TICKS_PER_SECOND)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +147,7 @@ mod tests {
         let mut process = Process::spawn("sh", command, &log).unwrap();
         assert!(process.ended().is_none());
         assert!(resident_mib(process.pid()).unwrap() > 0.0);
+        assert!(cpu_seconds(process.pid()).unwrap() < 10.0);
         let pid = process.pid();
         assert!(process.stop().await, "sleep ends on SIGTERM");
         assert!(signal(pid, Signal::TERM).is_err(), "the process is gone");

@@ -3,7 +3,7 @@
 //! ```text
 //!  genesis ──► params, set of epoch 0
 //!  set ──► quorum arithmetic        schedule ──► who leads (height, round)
-//!  signing ──► EIP-712 digests      block / batch ──► what is decided and posted
+//!  signing ──► EIP-712 digests      slice / block / batch ──► what is streamed, decided and posted
 //!  state ──► the ports between execution and store
 //! ```
 //!
@@ -20,6 +20,7 @@ pub mod limits;
 pub mod schedule;
 pub mod set;
 pub mod signing;
+pub mod slice;
 pub mod state;
 pub mod tx;
 
@@ -30,4 +31,5 @@ pub use ids::{BatchIndex, Epoch, Height, Round, SnapshotId, Weight};
 pub use schedule::{Leadership, Schedule};
 pub use set::{Member, SequencerSet};
 pub use signing::{CompactSignature, Domain};
+pub use slice::{Slice, SliceBody};
 pub use tx::RecoveredTx;

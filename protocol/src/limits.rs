@@ -10,8 +10,12 @@ pub const MAX_BLOCK_BYTES: usize = 2 * 1024 * 1024;
 pub const MAX_USER_BYTES: usize = 1024 * 1024;
 /// Transactions in one block.
 pub const MAX_BLOCK_TRANSACTIONS: usize = 20_000;
-/// Bytes of one proposal part (slice).
+/// Bytes of one slice.
 pub const MAX_SLICE_BYTES: usize = 128 * 1024;
+/// Slices of one block, the last one included.
+pub const MAX_SLICES: u32 = 256;
+/// Bytes of an RLP encoded header; ours stay below 700.
+pub const MAX_HEADER_BYTES: usize = 1024;
 /// Blobs of one batch transaction (EIP-7594 caps a transaction at six).
 pub const MAX_BATCH_BLOBS: usize = 6;
 /// Blocks in one batch.

@@ -18,7 +18,7 @@ sol! {
     #[derive(Debug, PartialEq, Eq)]
     struct Proposal { uint64 height; uint32 round; int64 polRound; bytes32 blockHash; }
 
-    /// A piece of a proposal; `dataHash` is the keccak of its bytes.
+    /// A piece of a leader's block; `dataHash` is the keccak of its tag byte and its bytes.
     #[derive(Debug, PartialEq, Eq)]
     struct Slice { uint64 height; uint32 round; uint32 index; bytes32 dataHash; }
 

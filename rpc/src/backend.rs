@@ -34,6 +34,9 @@ pub trait Backend: Send + Sync + 'static {
     fn identity(&self) -> NodeIdentity;
     /// *Light.* The four heads as of now; must be a snapshot that is consistent in itself.
     fn heads(&self) -> Heads;
+    /// *Light.* Height of the pending block, the head's successor, while its leader is streaming it; then the methods below
+    /// that take a height answer for it too, with a zero block hash and without roots.
+    fn pending(&self) -> Option<u64>;
     /// *Light.* `Some` while the node is catching up with the network.
     fn sync_progress(&self) -> Option<SyncProgress>;
     /// *Light.* Connected peers, for `net_peerCount`.
@@ -66,7 +69,7 @@ pub trait Backend: Send + Sync + 'static {
         }
         Ok(LogCandidates { heights, next: last.checked_add(1).filter(|next| *next <= to) })
     }
-    /// Where a decided transaction is.
+    /// Where a decided transaction is, or one in the pending block.
     fn transaction_position(&self, hash: B256) -> Result<Option<TransactionPosition>, BackendError>;
 
     // State after the block at the given height.

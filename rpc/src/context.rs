@@ -76,12 +76,13 @@ impl Context {
         job.await.unwrap_or_else(|why| Err(crate::error::BackendError::Internal(why.to_string()).into()))
     }
 
-    /// The height a tag stands for. There is no pending block beyond the open one yet, so `pending` reads as `latest`;
-    /// methods for which the pool matters (`eth_getTransactionCount`) look at the tag themselves.
+    /// The height a tag stands for. `pending` reads as `latest` while no leader is streaming; methods for which the pool
+    /// matters (`eth_getTransactionCount`) look at the tag themselves.
     pub(crate) fn number_of(&self, tag: BlockNumberOrTag) -> u64 {
         let heads = self.backend.heads();
         match tag {
-            BlockNumberOrTag::Latest | BlockNumberOrTag::Pending => heads.latest.number,
+            BlockNumberOrTag::Latest => heads.latest.number,
+            BlockNumberOrTag::Pending => self.backend.pending().unwrap_or(heads.latest.number),
             BlockNumberOrTag::Safe => heads.safe.number,
             BlockNumberOrTag::Finalized => heads.finalized.number,
             BlockNumberOrTag::Earliest => heads.earliest,
@@ -92,6 +93,8 @@ impl Context {
     /// The height of an existing block; `None` when there is no such block.
     pub(crate) fn find(&self, id: BlockId) -> RpcResult<Option<u64>> {
         match id {
+            // A height that is not decided has a block under its tag only.
+            BlockId::Number(BlockNumberOrTag::Pending) => Ok(Some(self.number_of(BlockNumberOrTag::Pending))),
             BlockId::Number(tag) => {
                 let number = self.number_of(tag);
                 Ok((number <= self.backend.heads().latest.number).then_some(number))
@@ -144,12 +147,15 @@ impl Context {
         self.backend.header(number)?.ok_or(HEADER_NOT_FOUND)
     }
 
-    /// The decided block of a transaction, with receipts, and the transaction's index in it.
-    pub(crate) fn decided(&self, hash: B256) -> RpcResult<Option<(Executed, usize)>> {
+    /// The decided or pending block of a transaction, with receipts, and the transaction's index in it.
+    pub(crate) fn executed(&self, hash: B256) -> RpcResult<Option<(Executed, usize)>> {
         let Some(position) = self.backend.transaction_position(hash)? else { return Ok(None) };
         let index = usize::try_from(position.index).unwrap_or(usize::MAX);
-        let found = self.block_and_receipts(BlockId::number(position.number))?;
-        Ok(found.filter(|(block, _)| index < block.transactions.len()).map(|found| (found, index)))
+        let block = self.backend.block(position.number)?;
+        let Some((block, receipts)) = block.zip(self.backend.receipts(position.number)?) else { return Ok(None) };
+        // Between two looks a pending block may have given way to another.
+        let is_there = block.transactions.get(index).is_some_and(|tx| tx.tx_hash() == hash) && index < receipts.len();
+        Ok(is_there.then_some(((block, receipts), index)))
     }
 }
 

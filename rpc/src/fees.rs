@@ -73,7 +73,11 @@ pub(crate) fn history(
 ) -> RpcResult<FeeHistory> {
     check_percentiles(percentiles)?;
     let heads = context.backend.heads();
-    let newest = context.number_of(newest);
+    let newest = match newest {
+        // Fees are known up to the head; what follows it is the last entry anyway.
+        BlockNumberOrTag::Pending => heads.latest.number,
+        newest => context.number_of(newest),
+    };
     if newest > heads.latest.number {
         return Err(RpcError::Refused(format!(
             "request beyond head block: requested {newest}, head {}",

@@ -37,7 +37,9 @@ fn range(context: &Context, filter: &Filter) -> RpcResult<Option<(u64, u64)>> {
             if from > to && from_block.is_some() && to_block.is_some() {
                 return Err(RpcError::InvalidParams("invalid block range params".to_owned()));
             }
-            let to = to.min(latest);
+            // The pending block counts under its tag only.
+            let newest = if *to_block == Some(BlockNumberOrTag::Pending) { to.max(latest) } else { latest };
+            let to = to.min(newest);
             Ok((from <= to).then_some((from, to)))
         }
     }
@@ -56,8 +58,13 @@ pub(crate) fn query(context: &Context, filter: &Filter) -> RpcResult<Vec<Log>> {
 /// The matching logs of `from..=to`, whatever range the filter itself names.
 pub(crate) fn scan(context: &Context, filter: &Filter, from: u64, to: u64, deadline: Instant) -> RpcResult<Vec<Log>> {
     let mut found = Vec::new();
-    let mut candidates = Candidates { context, filter, to, heights: Vec::new().into_iter(), next: Some(from) };
-    while let Some(number) = candidates.next(deadline)? {
+    // Indexes know decided blocks; the pending one is looked at in any case.
+    let latest = context.backend.heads().latest.number;
+    let (decided, heights) = (to.min(latest), Vec::new().into_iter());
+    let next = (from <= decided).then_some(from);
+    let mut candidates = Candidates { context, filter, to: decided, heights, next };
+    let mut pending = (to > latest).then_some(to);
+    while let Some(number) = candidates.next(deadline)?.or_else(|| pending.take()) {
         let (Some(block), Some(receipts)) = (context.backend.block(number)?, context.backend.receipts(number)?) else {
             continue;
         };

@@ -218,6 +218,8 @@ pub enum ChainEvent {
     Head(NewHead),
     /// A transaction became executable in the pool.
     Pending(PooledTransaction),
+    /// The pending block has grown, or another took its place; see [`Backend::pending`](crate::Backend::pending).
+    PendingBlock,
     /// The node started (`Some`) or stopped (`None`) catching up.
     Sync(Option<SyncProgress>),
 }

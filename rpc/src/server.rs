@@ -167,7 +167,7 @@ async fn feed_pending(context: Arc<Context>) {
                 filters.sweep(std::time::Instant::now());
                 metrics::gauge!("horae_rpc_filters").set(u32::try_from(filters.len()).unwrap_or(u32::MAX));
             }
-            Ok(ChainEvent::Sync(_)) => {}
+            Ok(ChainEvent::Sync(_) | ChainEvent::PendingBlock) => {}
             Err(RecvError::Lagged(missed)) => tracing::debug!(missed, "pending filters missed events"),
             Err(RecvError::Closed) => return,
         }

@@ -1,10 +1,9 @@
 //! The port to the node: what consensus asks of the chain.
 
-use std::time::Instant;
-
 use alloy_primitives::{Address, B256, Bytes};
 use async_trait::async_trait;
-use protocol::{CommitCertificate, CompactSignature, Height, Leadership, Round, signing};
+use protocol::{CommitCertificate, CompactSignature, Height, Leadership, Round, Slice, signing};
+use tokio::sync::{mpsc, watch};
 
 /// The chain, as consensus sees it.
 ///
@@ -31,14 +30,22 @@ pub trait Application: Send + Sync + 'static {
     fn leadership(&self, height: Height) -> Result<Leadership, AppError>;
 
     /// Resolves when `height` should start: transactions wait, or the idle interval is over. Called no earlier than one
-    /// block interval after the head's timestamp, and dropped when a leader's slice for `height` arrives first.
+    /// block interval after the head's timestamp, and dropped when a leader has begun to stream `height`.
     async fn ready(&self, height: Height);
 
-    /// Builds a block. It must return before `deadline`, after which voters give up on this round.
+    /// Builds a block on the head and streams it meanwhile. A height's first leader is asked as soon as the height before
+    /// is committed and takes its time until the block is due; see [`Turn::asked`]. Dropped when the turn is over.
     ///
     /// # Errors
     /// [`AppError::Retry`] skips this round; [`AppError::Halt`] stops the engine.
-    async fn propose(&self, height: Height, round: Round, deadline: Instant) -> Result<Built, AppError>;
+    async fn propose(&self, turn: Turn) -> Result<Built, AppError>;
+
+    /// A slice of the height under vote, signed by the leader of its round, another than we. Executed on arrival, the end of
+    /// the block costs only its roots. Each comes once, in any order, and before the block is validated; must not block.
+    fn slice(&self, slice: &Slice);
+
+    /// A slice of ours that leaves now; must not block.
+    fn sent(&self, slice: &Slice);
 
     /// Decodes, executes and checks a block completely, the state root included.
     ///
@@ -62,13 +69,27 @@ pub trait Application: Send + Sync + 'static {
     async fn evidence(&self, evidence: Vec<Evidence>) -> Result<(), AppError>;
 }
 
-/// A block built by this node.
+/// A round that this node leads.
+#[derive(Debug)]
+pub struct Turn {
+    /// Height to build.
+    pub height: Height,
+    /// Round it is built for.
+    pub round: Round,
+    /// Becomes true when voters wait for the block: from then on they give up on the round after the propose timeout.
+    pub asked: watch::Receiver<bool>,
+    /// Takes the stream of [`protocol::slice`] piece by piece; each piece leaves in slices at once. What was streamed
+    /// cannot be taken back: a block that begins otherwise has no place in this round.
+    pub stream: mpsc::Sender<Bytes>,
+}
+
+/// The end of a block built by this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Built {
-    /// Hash.
+    /// Hash of the block, keccak of its header.
     pub hash: B256,
-    /// Encoded block.
-    pub block: Bytes,
+    /// RLP of the header.
+    pub header: Bytes,
 }
 
 /// A block to check.

@@ -117,11 +117,11 @@ impl Codec<Slice> for RlpCodec {
     type Error = CodecError;
 
     fn decode(&self, bytes: Bytes) -> Result<Slice, CodecError> {
-        strict::<wire::SliceWire>(&bytes, MAX_SLICE_MESSAGE_BYTES)?.try_into()
+        wire::slice(&bytes, MAX_SLICE_MESSAGE_BYTES)
     }
 
     fn encode(&self, slice: &Slice) -> Result<Bytes, CodecError> {
-        Ok(encode(&wire::SliceWire::from(slice)))
+        Ok(encode(slice))
     }
 }
 

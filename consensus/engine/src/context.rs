@@ -6,9 +6,11 @@
 use core::fmt;
 use std::sync::Arc;
 
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::B256;
 use malachite::app::types::core::{self as core_types, LinearTimeouts, NilOrVal, Round, SignedExtension, VoteType};
 use protocol::{CompactSignature, Leadership};
+
+pub use protocol::{Slice, SliceBody};
 
 /// L2 block number, as the engine counts heights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -314,43 +316,13 @@ impl core_types::Proposal<Horae> for Proposal {
     }
 }
 
-/// A signed slice of a block. The signature binds (height, round, index, content) to the leader of that round; relaying
-/// it in a later round needs no new signature.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slice {
-    /// Height of the block.
-    pub height: u64,
-    /// Round whose leader built the block.
-    pub round: u32,
-    /// Position, from 0, without gaps.
-    pub index: u32,
-    /// What it carries.
-    pub body: SliceBody,
-    /// Of the leader, over the EIP-712 digest of (height, round, index, keccak(body)).
-    pub signature: Signature,
-}
-
-/// Content of a slice.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SliceBody {
-    /// The next bytes of the RLP encoded block.
-    Data(Bytes),
-    /// The end: what the pieces before it make up.
-    Last {
-        /// Hash of the block.
-        block_hash: B256,
-        /// Length of the encoded block in bytes.
-        block_bytes: u32,
-    },
-}
-
 impl core_types::ProposalPart<Horae> for Slice {
     fn is_first(&self) -> bool {
         self.index == 0
     }
 
     fn is_last(&self) -> bool {
-        matches!(self.body, SliceBody::Last { .. })
+        matches!(self.body, SliceBody::Last(_))
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod blocks;
 mod height;
+mod lead;
 mod port;
 mod tasks;
 
@@ -15,12 +16,12 @@ use std::time::Instant;
 use alloy_primitives::B256;
 use malachite::app::engine::host::{HeightParams, Next, SyncedValueOutcome};
 use malachite::app::streaming::StreamContent;
+use malachite::app::types::ProposedValue;
 use malachite::app::types::core::{CommitCertificate, Round, Validity};
-use malachite::app::types::{LocallyProposedValue, ProposedValue};
 use malachite::{AppMsg, NetworkMsg, NetworkRequest, Reply};
 use parking_lot::Mutex;
-use protocol::{Domain, signing};
-use tokio::sync::{Notify, mpsc};
+use protocol::Domain;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::application::{AppError, Application, Evidence, Refusal};
@@ -33,7 +34,9 @@ use crate::slices;
 
 use blocks::{Blocks, Taken};
 use height::HeightView;
+use lead::Lead;
 pub(crate) use port::ConsensusPort;
+use tasks::Seen;
 
 /// Why the loop ended.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +81,7 @@ enum Done {
     /// A slice could not be handed to the network.
     NetworkGone,
     /// Our block is built, signed and on disk; or not.
-    Proposed { height: u64, round: u32, built: Result<Undecided, AppError>, reply: Reply<LocallyProposedValue<Horae>> },
+    Proposed { height: u64, round: u32, built: Result<Undecided, AppError> },
     /// A block under vote was executed and stored.
     Checked { undecided: Box<Undecided>, verdict: Result<(), Refusal> },
     /// A decided block from a peer's history was executed and stored.
@@ -111,8 +114,10 @@ pub(crate) struct Driver {
     finalized: Option<(Vec<Evidence>, Reply<Next<Horae>>)>,
     /// A decided block is on its way to disk.
     deciding: bool,
+    /// Our turn, if one is under way.
+    lead: Option<Lead>,
     /// Cuts the pause between heights short.
-    wake: Arc<Notify>,
+    seen: watch::Sender<Seen>,
     /// The last height came from a peer's history.
     caught_up: bool,
     round: u32,
@@ -144,7 +149,8 @@ impl Driver {
             blocks: Blocks::default(),
             finalized: None,
             deciding: false,
-            wake: Arc::new(Notify::new()),
+            lead: None,
+            seen: watch::Sender::new(Seen::Nothing),
             caught_up: false,
             round: 0,
             height_started: Instant::now(),
@@ -161,6 +167,8 @@ impl Driver {
                 },
                 Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => match done {
                     Ok(done) => self.finish(done)?,
+                    // A turn that is over.
+                    Err(error) if error.is_cancelled() => {}
                     Err(error) => return Err(DriverError::Task(error.to_string())),
                 },
             }
@@ -174,8 +182,8 @@ impl Driver {
                 self.started_round(height, round, proposer, reply_value);
                 Ok(())
             }
-            AppMsg::GetValue { height, round, timeout, reply } => {
-                self.get_value(height, round, Instant::now() + timeout / 2, reply);
+            AppMsg::GetValue { height, round, reply, .. } => {
+                self.get_value(height, round, reply);
                 Ok(())
             }
             AppMsg::ReceivedProposalPart { part, reply, .. } => {
@@ -244,6 +252,7 @@ impl Driver {
         let head = self.application.head();
         let view = HeightView::new(self.application.leadership(head.next())?)?;
         self.blocks.start(view.height);
+        self.end_turn();
         self.round = 0;
         self.height_started = Instant::now();
         self.view = Some(view.clone());
@@ -264,6 +273,9 @@ impl Driver {
         metrics::gauge!("horae_consensus_height").set(height.0 as f64);
         metrics::gauge!("horae_consensus_round").set(f64::from(self.round));
         tracing::debug!(%height, %round, leader = %proposer, "round started");
+        if self.lead.as_ref().is_some_and(|lead| lead.round < self.round) {
+            self.end_turn();
+        }
         let known = self.blocks.valid_in(self.round).map(|undecided| proposed_value(undecided, Validity::Valid));
         let _ = reply.send(known.collect());
         for undecided in self.blocks.take_recovered() {
@@ -271,60 +283,26 @@ impl Driver {
         }
     }
 
-    /// Our turn to lead.
-    fn get_value(
-        &mut self,
-        height: Height,
-        round: Round,
-        deadline: Instant,
-        reply: Reply<LocallyProposedValue<Horae>>,
-    ) {
-        let round = round.as_u32().unwrap_or_default();
-        let Some(view) = self.view.as_ref().filter(|view| view.height == height.0) else { return };
-        // Dropping the reply means no proposal: voters time out and the next leader steps in.
-        if self.is_stale(view, round) {
-            tracing::warn!(%height, round, "not leading: this node has just caught up from behind");
-            return;
-        }
-        if let Some(hash) = self.signer.slices_at(height.0, round) {
-            // Built before a restart: this block or none.
-            if let Some(undecided) = self.blocks.get(&hash) {
-                let _ = reply.send(LocallyProposedValue::new(height, Round::new(round), BlockId(hash)));
-                let slices = undecided.slices.clone();
-                self.publish(slices, round);
-            } else {
-                tracing::warn!(%height, round, %hash, "not leading: slices of a lost block were signed for this round");
-            }
-            return;
-        }
-        let (application, signer) = (Arc::clone(&self.application), self.signer.clone());
-        let proposals = Arc::clone(&self.proposals);
-        self.tasks.spawn(async move {
-            let built = tasks::propose(application, signer, proposals, height.0, round, deadline).await;
-            Done::Proposed { height: height.0, round, built, reply }
-        });
-    }
-
-    /// A node that came from behind may still be behind, so it leaves the lead to others for a height. Only once around:
-    /// if everybody else declines too, somebody has to.
-    fn is_stale(&self, view: &HeightView, round: u32) -> bool {
-        let members = u32::try_from(view.leadership.leaders.len()).unwrap_or(u32::MAX);
-        let age = tasks::now_ms().saturating_sub(self.application.head_timestamp_ms());
-        let limit = self.timing.block_interval.saturating_mul(STALE_INTERVALS).as_millis();
-        self.caught_up && round < members && u128::from(age) > limit
-    }
-
     fn received_slice(&mut self, slice: Slice) -> Result<(), DriverError> {
         let Some(view) = &self.view else { return Ok(()) };
         match self.blocks.take(view, &self.domain, self.round, slice) {
             Taken::Nothing => {}
-            Taken::Progress => self.wake.notify_one(),
-            Taken::Complete(undecided) => {
-                self.wake.notify_one();
+            Taken::Progress(slice) => {
+                self.application.slice(&slice);
+                self.seen.send_if_modified(|seen| {
+                    *seen == Seen::Nothing && {
+                        *seen = Seen::Slices;
+                        true
+                    }
+                });
+            }
+            Taken::Complete(slice, undecided) => {
+                self.application.slice(&slice);
+                self.seen.send_replace(Seen::Block);
                 self.check(*undecided, true);
             }
             Taken::Conflict(signer, pair) => {
-                tracing::warn!(%signer, height = pair.0.height, round = pair.0.round, "two slices at one place");
+                tracing::warn!(%signer, height = %pair.0.height, round = %pair.0.round, "two slices at one place");
                 let evidence = evidence::from_slices(signer, &pair.0, &pair.1);
                 let application = Arc::clone(&self.application);
                 self.tasks.spawn(async move {
@@ -417,7 +395,7 @@ impl Driver {
             Done::Nothing => Ok(()),
             Done::NetworkGone => Err(DriverError::EngineGone),
             Done::Failed(error) => Err(error),
-            Done::Proposed { height, round, built, reply } => self.proposed(height, round, built, reply),
+            Done::Proposed { height, round, built } => self.proposed(height, round, built),
             Done::Checked { undecided, verdict } => self.checked(*undecided, verdict),
             Done::Synced { undecided, verdict, reply } => {
                 let _ = reply.send(match verdict {
@@ -452,36 +430,6 @@ impl Driver {
         }
     }
 
-    fn proposed(
-        &mut self,
-        height: u64,
-        round: u32,
-        built: Result<Undecided, AppError>,
-        reply: Reply<LocallyProposedValue<Horae>>,
-    ) -> Result<(), DriverError> {
-        let undecided = match built {
-            Ok(undecided) => undecided,
-            Err(AppError::Retry(why)) => {
-                tracing::warn!(height, round, why, "no proposal");
-                return Ok(());
-            }
-            Err(halt) => return Err(halt.into()),
-        };
-        if self.view.as_ref().is_none_or(|view| view.height != height) {
-            return Ok(());
-        }
-        let value = BlockId(undecided.hash);
-        let honest = signing::Proposal { height, round, polRound: -1, blockHash: undecided.hash };
-        if let Some(lie) = self.equivocate.as_ref().and_then(|equivocate| equivocate(&honest)) {
-            self.consensus.contradict(lie, Address(self.signer.address()));
-        }
-        let slices = undecided.slices.clone();
-        self.blocks.insert_valid(undecided);
-        let _ = reply.send(LocallyProposedValue::new(Height(height), Round::new(round), value));
-        self.publish(slices, round);
-        Ok(())
-    }
-
     fn checked(&mut self, undecided: Undecided, verdict: Result<(), Refusal>) -> Result<(), DriverError> {
         if self.view.as_ref().is_none_or(|view| view.height != undecided.height) {
             return Ok(());
@@ -509,7 +457,7 @@ impl Driver {
         metrics::histogram!("horae_consensus_commit_seconds").record(self.height_started.elapsed().as_secs_f64());
         metrics::counter!("horae_consensus_committed_total").increment(1);
         tracing::debug!(height, round = self.round, "committed");
-        self.wake = Arc::new(Notify::new());
+        self.seen.send_replace(Seen::Nothing);
         self.deciding = false;
         self.proposals.lock().clear()?;
         self.enter_next_height()?;
@@ -526,17 +474,15 @@ impl Driver {
             return;
         }
         let Some((evidence, reply)) = self.finalized.take() else { return };
-        let (application, wake) = (Arc::clone(&self.application), Arc::clone(&self.wake));
+        let (application, seen) = (Arc::clone(&self.application), self.seen.subscribe());
         let interval = self.timing.block_interval;
         self.tasks.spawn(async move {
-            let result = tasks::pace(application, evidence, interval, &wake).await;
+            let result = tasks::pace(application, evidence, interval, seen).await;
             Done::Paced { result, reply }
         });
+        self.lead_early();
     }
 }
-
-/// Blocks older than this many intervals make a node that caught up leave the lead to others.
-const STALE_INTERVALS: u32 = 4;
 
 fn proposed_value(undecided: &Undecided, validity: Validity) -> ProposedValue<Horae> {
     ProposedValue {

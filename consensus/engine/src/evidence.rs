@@ -1,11 +1,10 @@
 //! From the engine's evidence and our own to the port's.
 
 use malachite::app::types::MisbehaviorEvidence;
-use protocol::CompactSignature;
 
 use crate::application::Evidence;
 use crate::context::{Horae, Slice};
-use crate::signing::{signed_proposal, signed_slice, signed_vote};
+use crate::signing::{signed_proposal, signed_vote};
 
 /// Everything the engine found in one height.
 pub(crate) fn from_engine(found: &MisbehaviorEvidence<Horae>) -> Vec<Evidence> {
@@ -28,9 +27,6 @@ pub(crate) fn from_engine(found: &MisbehaviorEvidence<Horae>) -> Vec<Evidence> {
 
 /// Two different slices of one leader.
 pub(crate) fn from_slices(signer: alloy_primitives::Address, first: &Slice, second: &Slice) -> Evidence {
-    let side = |slice: &Slice| {
-        let signed = signed_slice(slice.height, slice.round, slice.index, &slice.body);
-        (signed, CompactSignature::from(slice.signature))
-    };
+    let side = |slice: &Slice| (slice.statement(), slice.signature);
     Evidence::Slices { signer, first: side(first), second: side(second) }
 }

@@ -4,13 +4,14 @@
 //!   node ──implements──► Application (port)
 //!                            ▲ calls, each in a task of its own
 //!   Malachite ──AppMsg──► driver ──ReceivedProposedValue──► Malachite
-//!       │                    │ slices                │
+//!       │                    │ slices, both ways     │
 //!       │ sign               ▼                       ▼
 //!       └────► GuardedSigner ─► SignerRecord   ProposalLog   (both flushed before anything leaves)
 //! ```
 //!
-//! Invariant: a signature leaves this process only after the record that forbids a conflicting one is on disk, and a
-//! block is voted for only after the application executed it and it is on disk.
+//! Invariant: a signature leaves this process only after the record that forbids a conflicting one is on disk; slices
+//! leave while the block is built, once their (height, round) is reserved for good, and the last one after the block is on
+//! disk; a block is voted for only after the application executed it and it is on disk.
 //! Deliberately absent: what a block contains, who is in the set, and any network besides the engine's own.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
@@ -32,7 +33,7 @@ pub mod signer;
 pub mod signing;
 pub mod slices;
 
-pub use application::{AppError, Application, Built, Candidate, Evidence, Refusal};
+pub use application::{AppError, Application, Built, Candidate, Evidence, Refusal, Turn};
 pub use driver::DriverError;
 pub use engine::{Config, EngineError, Equivocate, Handle, Stopped, Timing, peer_id, start};
 pub use lock::LockError;

@@ -12,6 +12,7 @@ use malachite::app::types::codec::Codec as _;
 
 use crate::codec::RlpCodec;
 use crate::context::Slice;
+use crate::slices;
 
 /// Blocks kept of one height; a height that needs more rounds keeps the newest.
 pub(crate) const MAX_BLOCKS: usize = 32;
@@ -125,17 +126,7 @@ fn read_one(bytes: &[u8]) -> Option<(Undecided, &[u8])> {
     let disk = OnDisk::decode(&mut &*payload).ok()?;
     let slices: Vec<Slice> =
         disk.slices.into_iter().map(|slice| RlpCodec.decode(slice.0).ok()).collect::<Option<_>>()?;
-    let block = if slices.is_empty() {
-        disk.block
-    } else {
-        let mut block = Vec::new();
-        for slice in &slices {
-            if let crate::context::SliceBody::Data(data) = &slice.body {
-                block.extend_from_slice(data);
-            }
-        }
-        block.into()
-    };
+    let block = if slices.is_empty() { disk.block } else { slices::join(&slices)?.1 };
     let OnDisk { height, round, leader, hash, .. } = disk;
     Some((Undecided { height, round, leader, hash, block, slices }, after))
 }
@@ -143,14 +134,12 @@ fn read_one(bytes: &[u8]) -> Option<(Undecided, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::context::{Signature, SliceBody};
+    use crate::slices::tests::signed;
 
     fn undecided(round: u32) -> Undecided {
-        let data = Bytes::from(vec![round as u8; 300]);
-        let slice =
-            Slice { height: 5, round, index: 0, body: SliceBody::Data(data.clone()), signature: Signature([3; 64]) };
-        let hash = B256::repeat_byte(1);
-        Undecided { height: 5, round, leader: Address::repeat_byte(2), hash, block: data, slices: vec![slice] }
+        let slices = signed(5, round, round as u8, 300);
+        let (hash, block) = slices::join(&slices).unwrap();
+        Undecided { height: 5, round, leader: Address::repeat_byte(2), hash, block, slices }
     }
 
     #[test]

@@ -26,7 +26,7 @@ const SLOT_HEADER: usize = 4 + 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Step {
-    /// Slices of a block.
+    /// Slices of a block that was not finished yet; the block hash is zero.
     Slices,
     /// A proposal.
     Proposal,
@@ -67,7 +67,7 @@ pub struct Signed {
     pub step: Step,
     /// Proof-of-lock round of a proposal; −1 for none and for everything else.
     pub pol_round: i64,
-    /// Block, zero for nil.
+    /// Block, zero for nil and for slices.
     pub block_hash: B256,
 }
 
@@ -200,13 +200,22 @@ impl SignerRecord {
         self.state.height
     }
 
-    /// Block whose slices were signed at a place of the newest height.
+    /// Whether slices may have been signed at a place of the newest height.
     #[must_use]
-    pub fn slices_at(&self, height: u64, round: u32) -> Option<B256> {
-        if height != self.state.height {
-            return None;
+    pub fn has_slices(&self, height: u64, round: u32) -> bool {
+        height == self.state.height && self.state.signed.iter().any(|s| s.position() == (round, Step::Slices))
+    }
+
+    /// Makes it durable that slices are about to be signed at a place. What they hold is not known yet, so a place is
+    /// reserved once: one write for all of its slices, and none of them ever again after a restart.
+    ///
+    /// # Errors
+    /// The place was reserved before, it is past, or the disk failed.
+    pub fn reserve_slices(&mut self, height: u64, round: u32) -> Result<(), RecordError> {
+        if self.has_slices(height, round) {
+            return Err(RecordError::Conflict { height, round, step: Step::Slices });
         }
-        self.state.signed.iter().find(|s| s.position() == (round, Step::Slices)).map(|s| s.block_hash)
+        self.admit(height, Signed { round, step: Step::Slices, pol_round: -1, block_hash: B256::ZERO })
     }
 
     /// Makes a statement durable, after which it may be signed. The same statement again is fine and costs nothing.

@@ -10,11 +10,11 @@ use malachite::app::types::core::{SignedMessage, ValidatorProof, VoteExtensionSc
 use malachite_signing::Error;
 use parking_lot::Mutex;
 use protocol::signing::{SignError, address_of};
-use protocol::{CompactSignature, Domain};
+use protocol::{CompactSignature, Domain, Height, Round, slice};
 
 use crate::context::{Address, Horae, Proposal, Slice, SliceBody, Vote};
 use crate::record::{RecordError, Signed, SignerRecord, Step};
-use crate::signing::{hash_of, proposal_digest, slice_digest, validator_proof_digest, vote_digest};
+use crate::signing::{hash_of, proposal_digest, validator_proof_digest, vote_digest};
 
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
@@ -66,10 +66,10 @@ impl GuardedSigner {
         self.address
     }
 
-    /// Block whose slices were signed for a place, if any.
+    /// Whether slices may have been signed for a place, by this run or one before it.
     #[must_use]
-    pub fn slices_at(&self, height: u64, round: u32) -> Option<B256> {
-        self.inner.record.lock().slices_at(height, round)
+    pub fn has_slices(&self, height: u64, round: u32) -> bool {
+        self.inner.record.lock().has_slices(height, round)
     }
 
     async fn admit_and_sign(
@@ -87,27 +87,42 @@ impl GuardedSigner {
         signed.await.map_err(|_| SignerError::Cancelled)?
     }
 
-    /// Signs all slices of one block. Blocking: flushes the record and hashes the block.
+    /// Reserves a place for slices and returns what signs them, each index once. Blocking: flushes the record.
     ///
     /// # Errors
-    /// The record refuses (another block was signed for this place), or the disk or the key failed.
-    pub fn sign_slices(
-        &self,
-        height: u64,
-        round: u32,
-        block_hash: B256,
-        bodies: Vec<SliceBody>,
-    ) -> Result<Vec<Slice>, SignerError> {
-        let statement = Signed { round, step: Step::Slices, pol_round: -1, block_hash };
-        self.inner.record.lock().admit(height, statement)?;
-        (0u32..)
-            .zip(bodies)
-            .map(|(index, body)| {
-                let digest = slice_digest(&self.inner.domain, height, round, index, &body);
-                let signature = CompactSignature::sign(&self.inner.key, &digest)?.into();
-                Ok(Slice { height, round, index, body, signature })
-            })
-            .collect()
+    /// The record refuses (the place was reserved before, or is past), or the disk failed.
+    pub fn reserve_slices(&self, height: Height, round: Round) -> Result<SliceSigner, SignerError> {
+        self.inner.record.lock().reserve_slices(height.0, round.0)?;
+        Ok(SliceSigner { inner: Arc::clone(&self.inner), height, round, next: 0 })
+    }
+}
+
+/// Signs the slices of one reserved place, in order.
+pub struct SliceSigner {
+    inner: Arc<Inner>,
+    height: Height,
+    round: Round,
+    next: u32,
+}
+
+impl SliceSigner {
+    /// Signs the next slice.
+    ///
+    /// # Errors
+    /// The key failed.
+    pub fn sign(&mut self, body: SliceBody) -> Result<Slice, SignerError> {
+        let Self { inner, height, round, next: index } = &*self;
+        let (height, round, index) = (*height, *round, *index);
+        let digest = inner.domain.digest(&slice::statement(height, round, index, &body));
+        let signature = CompactSignature::sign(&inner.key, &digest)?;
+        self.next = index.saturating_add(1);
+        Ok(Slice { height, round, index, body, signature })
+    }
+
+    /// Slices signed so far.
+    #[must_use]
+    pub const fn count(&self) -> u32 {
+        self.next
     }
 }
 
@@ -185,13 +200,13 @@ impl From<&GuardedSigner> for Address {
 
 #[cfg(test)]
 mod tests {
+    use alloy_primitives::Bytes;
     use malachite::Verifier as _;
     use malachite::app::types::core::{Context as _, NilOrVal, Round};
 
     use super::*;
     use crate::context::{BlockId, Height};
-    use crate::signing::{RecoveringVerifier, slice_signer};
-    use crate::slices::cut;
+    use crate::signing::RecoveringVerifier;
 
     fn signer() -> (GuardedSigner, Domain, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
@@ -224,19 +239,25 @@ mod tests {
 
     #[tokio::test]
     async fn the_same_again_gets_the_same_signature_and_anything_else_none() {
-        let (signer, domain, _folder) = signer();
+        let (signer, _, _folder) = signer();
         let own = Address::from(&signer);
         let vote = |byte| Horae.new_prevote(Height(3), Round::new(0), NilOrVal::Val(B256::repeat_byte(byte)), own);
         let first = signer.sign_vote(vote(1)).await.unwrap();
         assert_eq!(signer.sign_vote(vote(1)).await.unwrap(), first);
         signer.sign_vote(vote(2)).await.unwrap_err();
-        let block = alloy_primitives::Bytes::from(vec![1; 10]);
-        let slices = |byte| {
-            let hash = B256::repeat_byte(byte);
-            signer.sign_slices(4, 0, hash, cut(hash, &block))
-        };
-        let signed = slices(5).unwrap();
-        assert!(signed.iter().all(|slice| slice_signer(&domain, slice) == Some(own.0)));
-        assert!(matches!(slices(6), Err(SignerError::Record(RecordError::Conflict { .. }))));
+    }
+
+    #[test]
+    fn a_place_has_one_signer_of_slices_and_that_one_signs_each_index_once() {
+        let (signer, domain, _folder) = signer();
+        let place = (protocol::Height(4), protocol::Round(0));
+        let mut slices = signer.reserve_slices(place.0, place.1).unwrap();
+        for index in 0..3 {
+            let slice = slices.sign(SliceBody::Data(Bytes::from(vec![7; 10]))).unwrap();
+            assert_eq!((slice.height, slice.round, slice.index), (place.0, place.1, index));
+            assert_eq!(slice.signer(&domain), Some(signer.address()));
+        }
+        let again = signer.reserve_slices(place.0, place.1);
+        assert!(matches!(again, Err(SignerError::Record(RecordError::Conflict { .. }))));
     }
 }

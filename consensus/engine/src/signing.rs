@@ -7,7 +7,7 @@ use malachite::app::types::core::{NilOrVal, ValidatorProof, VoteExtensionScope, 
 use malachite_signing::{Error, VerificationResult};
 use protocol::{CompactSignature, Domain, signing};
 
-use crate::context::{Address, Horae, Proposal, Signature, Slice, SliceBody, Vote};
+use crate::context::{Address, Horae, Proposal, Signature, Vote};
 
 /// Digest of a vote; nil votes carry the zero hash.
 #[must_use]
@@ -46,18 +46,6 @@ pub fn signed_proposal(proposal: &Proposal) -> signing::Proposal {
     }
 }
 
-/// Digest of a slice.
-#[must_use]
-pub fn slice_digest(domain: &Domain, height: u64, round: u32, index: u32, body: &SliceBody) -> B256 {
-    domain.digest(&signed_slice(height, round, index, body))
-}
-
-/// The EIP-712 struct of a slice.
-#[must_use]
-pub fn signed_slice(height: u64, round: u32, index: u32, body: &SliceBody) -> signing::Slice {
-    signing::Slice { height, round, index, dataHash: body_hash(body) }
-}
-
 /// Digest that binds a libp2p peer to a signer for the engine's own handshake. Its preimage starts with "PoV", an
 /// EIP-712 digest's with 0x1901, so neither can be taken for the other.
 #[must_use]
@@ -72,33 +60,6 @@ pub const fn hash_of(value: &NilOrVal<B256>) -> B256 {
         NilOrVal::Nil => B256::ZERO,
         NilOrVal::Val(hash) => *hash,
     }
-}
-
-/// A data slice is hashed as it is; the last one as its tag, block hash and length, which no honest data slice equals
-/// because a block's RLP starts with a list header.
-fn body_hash(body: &SliceBody) -> B256 {
-    match body {
-        SliceBody::Data(bytes) => keccak256(bytes),
-        SliceBody::Last { block_hash, block_bytes } => {
-            let mut preimage = [0u8; 37];
-            let (tag, rest) = preimage.split_at_mut(1);
-            tag.fill(LAST_TAG);
-            let (hash, length) = rest.split_at_mut(32);
-            hash.copy_from_slice(block_hash.as_slice());
-            length.copy_from_slice(&block_bytes.to_be_bytes());
-            keccak256(preimage)
-        }
-    }
-}
-
-/// First byte of the last slice's preimage.
-const LAST_TAG: u8 = 0x01;
-
-/// Who signed a slice, if its signature is well-formed.
-#[must_use]
-pub fn slice_signer(domain: &Domain, slice: &Slice) -> Option<alloy_primitives::Address> {
-    let digest = slice_digest(domain, slice.height, slice.round, slice.index, &slice.body);
-    CompactSignature::from(slice.signature).recover(&digest).ok()
 }
 
 /// Verifies by recovering the signer's address.

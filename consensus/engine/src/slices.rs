@@ -1,26 +1,12 @@
-//! Cutting a block into slices, and putting slices of one leader back together.
+//! Putting slices of one leader back together.
 
 use std::collections::BTreeMap;
 
 use alloy_primitives::{B256, Bytes, keccak256};
-use protocol::limits::{MAX_BLOCK_BYTES, MAX_SLICE_BYTES};
+use protocol::limits::{MAX_BLOCK_BYTES, MAX_SLICES};
+use protocol::slice;
 
 use crate::context::{Slice, SliceBody};
-
-/// Slices of one block, the last one included. A leader that streams every 100 ms sends far fewer.
-pub const MAX_SLICES: u32 = 256;
-
-/// Cuts an encoded block; the last slice names the block.
-#[must_use]
-pub fn cut(block_hash: B256, block: &Bytes) -> Vec<SliceBody> {
-    let length = block.len();
-    let mut bodies: Vec<SliceBody> = (0..length)
-        .step_by(MAX_SLICE_BYTES)
-        .map(|from| SliceBody::Data(block.slice(from..from.saturating_add(MAX_SLICE_BYTES).min(length))))
-        .collect();
-    bodies.push(SliceBody::Last { block_hash, block_bytes: u32::try_from(length).unwrap_or(u32::MAX) });
-    bodies
-}
 
 /// Hash of an RLP encoded block: keccak of its first item, the header. `None` if that is not a list within a list.
 #[must_use]
@@ -40,6 +26,18 @@ pub fn block_hash(block: &[u8]) -> Option<B256> {
     header.get(..length).map(keccak256)
 }
 
+/// Hash and RLP of the block that all slices of a place make, in order.
+pub(crate) fn join<'a>(slices: impl IntoIterator<Item = &'a Slice>) -> Option<(B256, Bytes)> {
+    let (mut stream, mut header) = (Vec::new(), None);
+    for slice in slices {
+        match &slice.body {
+            SliceBody::Data(data) => stream.extend_from_slice(data),
+            SliceBody::Last(last) => header = Some(last),
+        }
+    }
+    slice::assemble(&stream, header?)
+}
+
 /// A block put together from its leader's slices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assembled {
@@ -54,13 +52,15 @@ pub struct Assembled {
 /// What a slice did to an assembly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// More are needed, or this one was known.
+    /// It was known, or comes too late.
+    Known,
+    /// More are needed.
     Incomplete,
     /// The block is whole.
     Complete(Box<Assembled>),
     /// The leader signed two different slices for one place: evidence.
     Conflict(Box<(Slice, Slice)>),
-    /// Out of bounds, or the pieces do not make the named block; the assembly takes no more.
+    /// Out of bounds, or the pieces do not make a block; the assembly takes no more.
     Broken,
 }
 
@@ -78,19 +78,18 @@ impl Assembly {
     pub fn add(&mut self, slice: Slice) -> Step {
         if let Some(before) = self.slices.get(&slice.index) {
             return if before.body == slice.body {
-                Step::Incomplete
+                Step::Known
             } else {
                 Step::Conflict(Box::new((before.clone(), slice)))
             };
         }
         if self.closed {
-            return Step::Incomplete;
+            return Step::Known;
         }
-        match &slice.body {
-            SliceBody::Data(data) => self.bytes = self.bytes.saturating_add(data.len()),
-            SliceBody::Last { .. } if self.last.is_some() => return self.close(),
-            SliceBody::Last { .. } => self.last = Some(slice.index),
+        if matches!(slice.body, SliceBody::Last(_)) && self.last.replace(slice.index).is_some() {
+            return self.close();
         }
+        self.bytes = self.bytes.saturating_add(slice.body.bytes().len());
         let index = slice.index;
         self.slices.insert(index, slice);
         let beyond_last = self.last.is_some_and(|last| self.slices.last_key_value().is_some_and(|(at, _)| *at > last));
@@ -108,52 +107,43 @@ impl Assembly {
 
     fn finish(&mut self) -> Step {
         self.closed = true;
-        let mut block = Vec::with_capacity(self.bytes);
-        let mut named = None;
-        for slice in self.slices.values() {
-            match &slice.body {
-                SliceBody::Data(data) => block.extend_from_slice(data),
-                SliceBody::Last { block_hash, block_bytes } => named = Some((*block_hash, *block_bytes)),
-            }
-        }
-        match (named, block_hash(&block)) {
-            (Some((hash, bytes)), Some(actual)) if hash == actual && usize::try_from(bytes) == Ok(block.len()) => {
+        match join(self.slices.values()) {
+            Some((hash, block)) => {
                 let slices = self.slices.values().cloned().collect();
-                Step::Complete(Box::new(Assembled { hash, block: block.into(), slices }))
+                Step::Complete(Box::new(Assembled { hash, block, slices }))
             }
-            _ => Step::Broken,
+            None => Step::Broken,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::context::Signature;
+pub(crate) mod tests {
+    use protocol::limits::MAX_SLICE_BYTES;
+    use protocol::{CompactSignature, Height, Round};
 
-    /// An RLP list whose first item is a list: a header with `tag`, then `filler` bytes.
-    pub(crate) fn block(tag: u8, filler: usize) -> Bytes {
-        let mut body = vec![0xc1, tag & 0x7f];
-        alloy_rlp::Encodable::encode(&vec![7u8; filler].as_slice(), &mut body);
-        let mut out = Vec::new();
-        alloy_rlp::Header { list: true, payload_length: body.len() }.encode(&mut out);
-        out.extend_from_slice(&body);
-        out.into()
+    use super::*;
+
+    /// Bodies of a block's slices: a header with `tag`, and one transaction of `filler` bytes.
+    pub(crate) fn bodies(tag: u8, filler: usize) -> Vec<SliceBody> {
+        let mut stream = 7u64.to_be_bytes().to_vec();
+        alloy_rlp::Encodable::encode(&vec![7u8; filler].as_slice(), &mut stream);
+        let data = stream.chunks(MAX_SLICE_BYTES).map(|bytes| SliceBody::Data(Bytes::copy_from_slice(bytes)));
+        data.chain([SliceBody::Last(vec![0xc1, tag & 0x7f].into())]).collect()
     }
 
-    fn slices(block: &Bytes) -> Vec<Slice> {
-        let hash = block_hash(block).unwrap();
-        (0..)
-            .zip(cut(hash, block))
-            .map(|(index, body)| Slice { height: 1, round: 0, index, body, signature: Signature([0; 64]) })
-            .collect()
+    /// The same as slices, with a signature of nobody.
+    pub(crate) fn signed(height: u64, round: u32, tag: u8, filler: usize) -> Vec<Slice> {
+        let (height, round, signature) = (Height(height), Round(round), CompactSignature([3; 64]));
+        (0..).zip(bodies(tag, filler)).map(|(index, body)| Slice { height, round, index, body, signature }).collect()
     }
 
     #[test]
     fn a_block_survives_cutting_in_any_order() {
         for size in [1, MAX_SLICE_BYTES, 3 * MAX_SLICE_BYTES + 17] {
-            let block = block(1, size);
-            let mut pieces = slices(&block);
+            let mut pieces = signed(1, 0, 1, size);
+            let expected = join(&pieces).unwrap();
+            assert_eq!(block_hash(&expected.1), Some(expected.0));
             pieces.reverse();
             let mut assembly = Assembly::default();
             let (end, rest) = pieces.split_last().unwrap();
@@ -161,38 +151,40 @@ mod tests {
                 assert_eq!(assembly.add(piece.clone()), Step::Incomplete);
             }
             let Step::Complete(whole) = assembly.add(end.clone()) else { panic!("not complete") };
-            assert_eq!((whole.block, whole.slices.len()), (block, pieces.len()));
+            assert_eq!(((whole.hash, whole.block), whole.slices.len()), (expected, pieces.len()));
+            assert_eq!(assembly.add(end.clone()), Step::Known);
         }
     }
 
     #[test]
     fn two_slices_at_one_place_are_evidence_even_after_the_end() {
-        let pieces = slices(&block(1, 10));
+        let pieces = signed(1, 0, 1, 10);
         let mut assembly = Assembly::default();
         for piece in &pieces {
             assembly.add(piece.clone());
         }
         let other = Slice { body: SliceBody::Data(Bytes::from_static(b"other")), ..pieces[0].clone() };
         assert!(matches!(assembly.add(other), Step::Conflict(_)));
+        let other = Slice { body: SliceBody::Data(pieces[1].body.bytes().clone()), ..pieces[1].clone() };
+        assert!(matches!(assembly.add(other), Step::Conflict(_)), "an end is not data of the same bytes");
     }
 
     #[test]
-    fn wrong_names_and_floods_break_the_assembly() {
-        let mut pieces = slices(&block(1, 10));
-        if let SliceBody::Last { block_hash, .. } = &mut pieces[1].body {
-            *block_hash = B256::repeat_byte(9);
-        }
+    fn ends_that_are_no_header_and_floods_break_the_assembly() {
+        let mut pieces = signed(1, 0, 1, 10);
+        pieces[1].body = SliceBody::Last(vec![0xc2, 1].into());
         let mut assembly = Assembly::default();
         assembly.add(pieces[0].clone());
         assert_eq!(assembly.add(pieces[1].clone()), Step::Broken);
 
-        let data = Bytes::from(vec![0; MAX_SLICE_BYTES]);
         let mut assembly = Assembly::default();
-        let broken = (0..=17).any(|index| {
-            let body = SliceBody::Data(data.clone());
-            let slice = Slice { height: 1, round: 0, index, body, signature: Signature([0; 64]) };
-            assembly.add(slice) == Step::Broken
-        });
+        assembly.add(pieces[1].clone());
+        assert_eq!(assembly.add(Slice { index: 2, ..pieces[1].clone() }), Step::Broken, "two ends");
+
+        let body = SliceBody::Data(Bytes::from(vec![0; MAX_SLICE_BYTES]));
+        let mut assembly = Assembly::default();
+        let broken = (0..=17)
+            .any(|index| assembly.add(Slice { index, body: body.clone(), ..pieces[0].clone() }) == Step::Broken);
         assert!(broken, "more bytes than a block may have must be refused");
     }
 

@@ -63,6 +63,7 @@ impl Task {
         let signer = match &message {
             Gossip::Proposal(proposal) => Some(proposal.signer(&self.domain)),
             Gossip::Signature(signature) => Some(signature.signer(&self.domain)),
+            Gossip::Slice(slice) => Some(slice.signer(&self.domain)),
             Gossip::Transactions(_) | Gossip::Block(_) => None,
         };
         let signer = match signer {
@@ -86,6 +87,7 @@ impl Task {
             Gossip::Proposal(proposal) => NetworkEvent::BatchProposal { token, proposal, signer },
             Gossip::Signature(signature) => NetworkEvent::BatchSignature { token, signature, signer },
             Gossip::Block(block) => NetworkEvent::Block { token, block },
+            Gossip::Slice(slice) => NetworkEvent::Slice { token, slice, signer },
         };
         if self.tell_gossip(event) {
             return Ok(());
@@ -137,6 +139,8 @@ impl Task {
                 metrics::counter!("horae_network_bytes_total", "direction" => "out", "topic" => topic.name())
                     .increment(size);
             }
+            // A slice is of use now or never.
+            Err(PublishError::NoPeersSubscribedToTopic) if topic == Topic::Slices => {}
             Err(PublishError::NoPeersSubscribedToTopic) => self.keep_unsent(topic, bytes),
             // The network has it already: as good as sent.
             Err(PublishError::Duplicate) => {}

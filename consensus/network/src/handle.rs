@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use alloy_primitives::{Address, Bytes};
 use libp2p::{Multiaddr, PeerId, gossipsub::MessageId};
-use protocol::Height;
+use protocol::{Height, Slice};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::{
@@ -47,6 +47,15 @@ pub enum NetworkEvent {
         token: MessageToken,
         /// The block.
         block: DecidedBlock,
+    },
+    /// A slice that a member of the set signed; to be judged (whether that member leads has not been looked at).
+    Slice {
+        /// For [`NetworkHandle::report`].
+        token: MessageToken,
+        /// The slice; its signature has been checked.
+        slice: Box<Slice>,
+        /// The member.
+        signer: Address,
     },
     /// A peer asks for decided blocks; dropping the reply refuses.
     BlocksRequested {
@@ -268,6 +277,14 @@ impl NetworkHandle {
         self.publish(&Gossip::Block(block))
     }
 
+    /// Gossips a slice of ours.
+    ///
+    /// # Errors
+    /// See [`NetworkError`].
+    pub fn publish_slice(&self, slice: Slice) -> Result<(), NetworkError> {
+        self.publish(&Gossip::Slice(Box::new(slice)))
+    }
+
     /// Judges a message. Only an accepted message is forwarded; a rejected one costs its sender points.
     ///
     /// # Errors
@@ -276,7 +293,7 @@ impl NetworkHandle {
         self.verdicts.try_send((token, verdict)).map_err(|error| refused(&error))
     }
 
-    /// Sets the signers whose batch messages are taken, and whose nodes find room when we are full.
+    /// Sets the signers whose batch messages and slices are taken, and whose nodes find room when we are full.
     pub fn set_members(&self, members: BTreeSet<Address>) {
         self.members.send_replace(Arc::new(members));
     }

@@ -1,14 +1,14 @@
-//! The node's own peer-to-peer swarm: transactions, batch proposals and signatures, decided blocks for followers.
+//! The node's own peer-to-peer swarm: transactions, batch proposals and signatures, slices and decided blocks for followers.
 //!
 //! ```text
-//!   node ── NetworkHandle ──▶ mailbox ──▶ ┌──────────────┐ ──▶ gossipsub: transactions, batches, blocks
+//!   node ── NetworkHandle ──▶ mailbox ──▶ ┌──────────────┐ ──▶ gossipsub: transactions, batches, blocks, slices
 //!        ── verdicts ───────────────────▶ │ network task │ ──▶ status: genesis, heads, binding of peer to signer
 //!        ◀── NetworkEvent ── bounded ──── └──────────────┘ ──▶ blocks: decided blocks by height
 //! ```
 //!
 //! **Invariant.** Nothing a peer sends grows memory without a bound of [`limits`], panics, or reaches the node before it
-//! was decoded; gossip is forwarded only after the node accepted it; batch messages reach the node only when a member of the
-//! sequencer set signed them. Misbehaviour is a score, in the end a ban, and nothing else.
+//! was decoded; gossip is forwarded only after the node accepted it; batch messages and slices reach the node only when a
+//! member of the sequencer set signed them. Misbehaviour is a score, in the end a ban, and nothing else.
 //!
 //! **Absent on purpose.** Execution, and any judgement that needs state: the node gives it as a [`Verdict`]. Consensus
 //! messages, which travel on the engine's own swarm. Peer discovery: bootnodes are configured.

@@ -1,6 +1,6 @@
 //! Every bound of this crate.
 
-use protocol::limits::{MAX_BLOCK_BYTES, MAX_TRANSACTION_BYTES};
+use protocol::limits::{MAX_BLOCK_BYTES, MAX_SLICE_BYTES, MAX_TRANSACTION_BYTES};
 
 /// Bytes of one gossip message of transactions.
 pub const MAX_TRANSACTIONS_MESSAGE: usize = 2 * MAX_TRANSACTION_BYTES;
@@ -12,6 +12,8 @@ pub const MAX_BATCH_MESSAGE: usize = 1024 * 1024;
 pub const MAX_CERTIFICATE_BYTES: usize = 4 * 1024;
 /// Bytes of one gossip message with a decided block.
 pub const MAX_BLOCK_MESSAGE: usize = MAX_BLOCK_BYTES + MAX_CERTIFICATE_BYTES + 64;
+/// Bytes of one gossip message with a slice.
+pub const MAX_SLICE_MESSAGE: usize = MAX_SLICE_BYTES + 256;
 /// Bytes that gossipsub adds to a message.
 pub const GOSSIP_OVERHEAD: usize = 1024;
 /// Bytes of a status request or response.

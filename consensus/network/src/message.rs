@@ -4,11 +4,12 @@ use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_rlp::{Decodable, Encodable, Header, RlpDecodable, RlpEncodable};
 use alloy_sol_types::SolValue as _;
 use protocol::{
-    BatchHeader, BatchIndex, CompactSignature, Domain, limits::MAX_BLOCK_BYTES, limits::MAX_TRANSACTION_BYTES,
+    BatchHeader, BatchIndex, CompactSignature, Domain, Slice, limits::MAX_BLOCK_BYTES, limits::MAX_TRANSACTION_BYTES,
 };
 
 use crate::limits::{
-    MAX_BATCH_MESSAGE, MAX_BLOCK_MESSAGE, MAX_CERTIFICATE_BYTES, MAX_TRANSACTIONS_MESSAGE, MAX_TRANSACTIONS_PER_MESSAGE,
+    MAX_BATCH_MESSAGE, MAX_BLOCK_MESSAGE, MAX_CERTIFICATE_BYTES, MAX_SLICE_MESSAGE, MAX_TRANSACTIONS_MESSAGE,
+    MAX_TRANSACTIONS_PER_MESSAGE,
 };
 
 /// A decided block with its certificate, both RLP encoded and not looked into here.
@@ -86,7 +87,7 @@ fn signer(domain: &Domain, struct_hash: B256, signature: &CompactSignature) -> O
     signature.recover(&keccak256(preimage)).ok()
 }
 
-/// The three topics.
+/// The topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
     /// Users' transactions.
@@ -95,11 +96,13 @@ pub enum Topic {
     Batches,
     /// Decided blocks.
     Blocks,
+    /// Slices of the block a leader is building.
+    Slices,
 }
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Transactions, Self::Batches, Self::Blocks];
+    pub const ALL: [Self; 4] = [Self::Transactions, Self::Batches, Self::Blocks, Self::Slices];
 
     /// As in topic names, logs and metrics.
     #[must_use]
@@ -108,6 +111,7 @@ impl Topic {
             Self::Transactions => "transactions",
             Self::Batches => "batches",
             Self::Blocks => "blocks",
+            Self::Slices => "slices",
         }
     }
 
@@ -118,6 +122,7 @@ impl Topic {
             Self::Transactions => MAX_TRANSACTIONS_MESSAGE,
             Self::Batches => MAX_BATCH_MESSAGE,
             Self::Blocks => MAX_BLOCK_MESSAGE,
+            Self::Slices => MAX_SLICE_MESSAGE,
         }
     }
 }
@@ -133,6 +138,8 @@ pub enum Gossip {
     Signature(BatchSignature),
     /// A decided block.
     Block(DecidedBlock),
+    /// A slice.
+    Slice(Box<Slice>),
 }
 
 const PROPOSAL: u8 = 0;
@@ -161,6 +168,7 @@ impl Gossip {
             Self::Transactions(_) => Topic::Transactions,
             Self::Proposal(_) | Self::Signature(_) => Topic::Batches,
             Self::Block(_) => Topic::Blocks,
+            Self::Slice(_) => Topic::Slices,
         }
     }
 
@@ -185,6 +193,7 @@ impl Gossip {
                 SignatureFields { index: *index, hash: *hash, signature: *signature }.encode(&mut out);
             }
             Self::Block(block) => block.encode(&mut out),
+            Self::Slice(slice) => slice.encode(&mut out),
         }
         (out.len() <= self.topic().max_bytes()).then_some(out)
     }
@@ -209,6 +218,7 @@ impl Gossip {
                 let block: DecidedBlock = alloy_rlp::decode_exact(bytes).ok()?;
                 block.is_bounded().then_some(Self::Block(block))
             }
+            Topic::Slices => Some(Self::Slice(Box::new(alloy_rlp::decode_exact(bytes).ok()?))),
         }
     }
 }

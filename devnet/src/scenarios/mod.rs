@@ -3,6 +3,7 @@
 mod bad_batch;
 mod l1_reorg;
 mod leader_down;
+mod pending;
 mod restart_all;
 mod smoke;
 
@@ -39,6 +40,8 @@ pub enum Scenario {
     BadBatch,
     /// L1 drops the block that carried a batch.
     L1Reorg,
+    /// Receipts from slices: how soon they are there, and that blocks keep what they say.
+    Pending,
 }
 
 impl Scenario {
@@ -49,6 +52,7 @@ impl Scenario {
             Self::RestartAll => "restart-all",
             Self::BadBatch => "bad-batch",
             Self::L1Reorg => "l1-reorg",
+            Self::Pending => "pending",
         }
     }
 
@@ -59,6 +63,7 @@ impl Scenario {
             Self::RestartAll => restart_all::play(network, facts).await,
             Self::BadBatch => bad_batch::play(network, facts).await,
             Self::L1Reorg => l1_reorg::play(network, facts).await,
+            Self::Pending => pending::play(network, facts).await,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Blocks, transactions and receipts.
 
 use alloy_eips::{BlockId, Encodable2718};
-use alloy_primitives::{Bytes, U64};
+use alloy_primitives::{B256, Bytes, U64};
 use alloy_rpc_types_eth::Header;
 use op_alloy_rpc_types::{OpTransactionReceipt, Transaction};
 use serde::Serialize;
@@ -113,18 +113,18 @@ fn uncle_by_hash(_: &Context, args: &Args) -> RpcResult<Option<Header>> {
     Ok(None)
 }
 
-/// A transaction, decided or not.
+/// A transaction, in a block or not.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 enum AnyTransaction {
-    Decided(Transaction),
+    Executed(Transaction),
     Pooled(PooledView),
 }
 
 fn transaction_by_hash(context: &Context, args: &Args) -> RpcResult<Option<AnyTransaction>> {
     let hash = args.required::<HashArg>(0)?.0;
-    if let Some(((block, receipts), index)) = context.decided(hash)? {
-        return Ok(convert::transaction(&block, &receipts, index).map(AnyTransaction::Decided));
+    if let Some(((block, receipts), index)) = context.executed(hash)? {
+        return Ok(convert::transaction(&block, &receipts, index).map(AnyTransaction::Executed));
     }
     Ok(context.backend.pooled(hash).map(|pooled| AnyTransaction::Pooled(convert::pooled(&pooled))))
 }
@@ -144,16 +144,39 @@ fn transaction_by_block_hash(context: &Context, args: &Args) -> RpcResult<Option
     Ok(found.and_then(|((block, receipts), index)| convert::transaction(&block, &receipts, index)))
 }
 
-fn transaction_receipt(context: &Context, args: &Args) -> RpcResult<Option<OpTransactionReceipt>> {
-    let hash = args.required::<HashArg>(0)?.0;
-    let found = context.decided(hash)?;
-    Ok(found.and_then(|((block, receipts), index)| convert::receipt(&block, &receipts, index)))
+/// A receipt that names how far its block has come.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TaggedReceipt {
+    /// The receipt. In the pending block its block hash is zero, as flashblock clients know it; status, gas and logs are
+    /// what execution gave, but the block may still be another one.
+    #[serde(flatten)]
+    receipt: OpTransactionReceipt,
+    /// The strongest of `pending`, `latest`, `safe` and `finalized` that covers its block.
+    block_tag: &'static str,
 }
 
-/// The EIP-2718 bytes of a decided or pooled transaction.
+/// The receipt of a decided or pending transaction.
+pub(super) fn tagged_receipt(context: &Context, hash: B256) -> RpcResult<Option<TaggedReceipt>> {
+    let Some(((block, receipts), index)) = context.executed(hash)? else { return Ok(None) };
+    let heads = context.backend.heads();
+    let block_tag = match block.number() {
+        number if number <= heads.finalized.number => "finalized",
+        number if number <= heads.safe.number => "safe",
+        _ if block.hash().is_zero() => "pending",
+        _ => "latest",
+    };
+    Ok(convert::receipt(&block, &receipts, index).map(|receipt| TaggedReceipt { receipt, block_tag }))
+}
+
+fn transaction_receipt(context: &Context, args: &Args) -> RpcResult<Option<TaggedReceipt>> {
+    tagged_receipt(context, args.required::<HashArg>(0)?.0)
+}
+
+/// The EIP-2718 bytes of a transaction in a block or in the pool.
 pub(crate) fn raw_transaction(context: &Context, args: &Args) -> RpcResult<Option<Bytes>> {
     let hash = args.required::<HashArg>(0)?.0;
-    if let Some(((block, _), index)) = context.decided(hash)? {
+    if let Some(((block, _), index)) = context.executed(hash)? {
         return Ok(raw(&block, index));
     }
     Ok(context.backend.pooled(hash).map(|pooled| pooled.envelope.encoded_2718().into()))

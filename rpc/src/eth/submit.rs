@@ -4,14 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use alloy_primitives::B256;
 use futures::future::BoxFuture;
-use op_alloy_rpc_types::OpTransactionReceipt;
 use tokio::sync::broadcast;
 
+use super::chain::{TaggedReceipt, tagged_receipt};
 use crate::{
     args::{Args, BytesArg, LenientQuantity},
     config::{SYNC_SEND_DEFAULT, SYNC_SEND_MAX},
     context::Context,
-    convert,
     error::{RpcError, RpcResult},
     model::ChainEvent,
     registry::Registry,
@@ -29,8 +28,8 @@ fn send_raw(context: Arc<Context>, args: Args) -> BoxFuture<'static, RpcResult<B
     })
 }
 
-/// EIP-7966: answers with the receipt, or with code 4 and the hash when there is none in time.
-fn send_raw_sync(context: Arc<Context>, args: Args) -> BoxFuture<'static, RpcResult<OpTransactionReceipt>> {
+/// EIP-7966: answers with the receipt as soon as the transaction was executed in a slice, or with code 4 and the hash when there is none in time.
+fn send_raw_sync(context: Arc<Context>, args: Args) -> BoxFuture<'static, RpcResult<TaggedReceipt>> {
     Box::pin(async move {
         let raw = args.required::<BytesArg>(0)?.0;
         let wait = match args.optional::<LenientQuantity>(1)? {
@@ -62,17 +61,17 @@ async fn receipt(
     context: &Context,
     hash: B256,
     mut events: broadcast::Receiver<ChainEvent>,
-) -> RpcResult<OpTransactionReceipt> {
+) -> RpcResult<TaggedReceipt> {
     loop {
-        if let Some(((block, receipts), index)) = context.decided(hash)?
-            && let Some(receipt) = convert::receipt(&block, &receipts, index)
-        {
+        if let Some(receipt) = tagged_receipt(context, hash)? {
             return Ok(receipt);
         }
-        // Only a new head can change the answer; missed events are made up for by asking the store again.
+        // Only a new block or slice can change the answer; missed events are made up for by asking again.
         loop {
             match events.recv().await {
-                Ok(ChainEvent::Head(_)) | Err(broadcast::error::RecvError::Lagged(_)) => break,
+                Ok(ChainEvent::Head(_) | ChainEvent::PendingBlock) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                    break;
+                }
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Closed) => {
                     return Err(RpcError::Refused("the node is shutting down".to_owned()));

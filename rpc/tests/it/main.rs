@@ -8,6 +8,7 @@ mod client;
 mod filters;
 mod methods;
 mod node;
+mod pending;
 mod schema;
 mod subscriptions;
 mod transport;

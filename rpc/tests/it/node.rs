@@ -36,6 +36,7 @@ pub const PRUNED: u64 = 1;
 
 pub struct TestNode {
     pub blocks: Mutex<Vec<Made>>,
+    pub pending: Mutex<Option<Made>>,
     pub pool: Mutex<Vec<PooledTransaction>>,
     pub events: broadcast::Sender<ChainEvent>,
     pub syncing: Mutex<Option<SyncProgress>>,
@@ -58,6 +59,7 @@ impl TestNode {
         let (events, _) = broadcast::channel(16);
         Arc::new(Self {
             blocks: Mutex::new(blocks),
+            pending: Mutex::new(None),
             pool: Mutex::new(vec![pooled(transfer(7, 4)), pooled(transfer(8, 4))]),
             events,
             syncing: Mutex::new(None),
@@ -72,11 +74,29 @@ impl TestNode {
             let mut blocks = self.blocks.lock();
             let made = make(Some(&blocks.last().unwrap().0), users);
             blocks.push(made.clone());
+            *self.pending.lock() = None;
             made
         };
         let head = NewHead { block: Arc::clone(&made.0), receipts: Arc::clone(&made.1) };
         let _nobody = self.events.send(ChainEvent::Head(head));
         made
+    }
+
+    /// Streams the next block: what a node shows of it.
+    pub fn stream(&self, users: Vec<alloy_consensus::transaction::Recovered<OpTxEnvelope>>) -> Made {
+        let parent = Arc::clone(&self.blocks.lock().last().unwrap().0);
+        let (block, receipts) = make(Some(&parent), users);
+        let header = alloy_primitives::Sealed::new_unchecked(block.header.inner().clone(), B256::ZERO);
+        let made = (Arc::new(BlockRecord { header, transactions: block.transactions.clone() }), receipts);
+        *self.pending.lock() = Some(made.clone());
+        let _nobody = self.events.send(ChainEvent::PendingBlock);
+        made
+    }
+
+    /// A decided block, or the pending one.
+    fn made(&self, number: u64) -> Option<Made> {
+        let decided = self.blocks.lock().get(number as usize).cloned();
+        decided.or_else(|| self.pending.lock().clone().filter(|(block, _)| block.number() == number))
     }
 
     pub fn block(&self, number: u64) -> Made {
@@ -143,6 +163,10 @@ impl Backend for TestNode {
         Heads { earliest: 0, latest: at(latest), safe: at(latest - 1), finalized: at(latest - 2) }
     }
 
+    fn pending(&self) -> Option<u64> {
+        self.pending.lock().as_ref().map(|(block, _)| block.number())
+    }
+
     fn sync_progress(&self) -> Option<SyncProgress> {
         *self.syncing.lock()
     }
@@ -160,11 +184,11 @@ impl Backend for TestNode {
     }
 
     fn header(&self, number: u64) -> Result<Option<SealedHeader>, BackendError> {
-        Ok(self.blocks.lock().get(number as usize).map(|(block, _)| block.header.clone()))
+        Ok(self.made(number).map(|(block, _)| block.header.clone()))
     }
 
     fn block(&self, number: u64) -> Result<Option<Arc<BlockRecord>>, BackendError> {
-        Ok(self.blocks.lock().get(number as usize).map(|(block, _)| Arc::clone(block)))
+        Ok(self.made(number).map(|(block, _)| block))
     }
 
     fn block_number(&self, hash: B256) -> Result<Option<u64>, BackendError> {
@@ -172,11 +196,11 @@ impl Backend for TestNode {
     }
 
     fn receipts(&self, number: u64) -> Result<Option<Arc<Vec<ReceiptRecord>>>, BackendError> {
-        Ok(self.blocks.lock().get(number as usize).map(|(_, receipts)| Arc::clone(receipts)))
+        Ok(self.made(number).map(|(_, receipts)| receipts))
     }
 
     fn transaction_position(&self, hash: B256) -> Result<Option<TransactionPosition>, BackendError> {
-        for (block, _) in self.blocks.lock().iter() {
+        for (block, _) in self.blocks.lock().iter().chain(self.pending.lock().iter()) {
             if let Some(index) = block.transactions.iter().position(|tx| tx.tx_hash() == hash) {
                 return Ok(Some(TransactionPosition { number: block.number(), index: index as u64 }));
             }

@@ -35,8 +35,8 @@ fn not_served(name: &str) -> bool {
     name.starts_with("engine_") || REST.contains(&name)
 }
 
-/// Members that every OP-compatible chain adds; the schema forbids unknown ones.
-const L2_MEMBERS: [&str; 12] = [
+/// Members that every OP-compatible chain adds, and ours; the schema forbids unknown ones.
+const L2_MEMBERS: [&str; 13] = [
     "l1GasPrice",
     "l1GasUsed",
     "l1Fee",
@@ -49,6 +49,7 @@ const L2_MEMBERS: [&str; 12] = [
     "daFootprintGasScalar",
     "depositNonce",
     "depositReceiptVersion",
+    "blockTag",
 ];
 
 /// The answer as an L1 client would give it: without L2 members and without deposits.
@@ -153,6 +154,14 @@ async fn calls(served: &Served) -> Vec<(&'static str, Value)> {
         calls.push(("eth_getTransactionByBlockHashAndIndex", json!([hash, at])));
         calls.push(("eth_getTransactionByBlockNumberAndIndex", json!(["0x1", at])));
     }
+    // The pending block has everything a decided one has, provisional or not.
+    let streamed = crate::chain::every_type()[2].clone();
+    let hash = streamed.tx_hash();
+    served.node.stream(vec![streamed]);
+    calls.push(("eth_getTransactionByHash", json!([hash])));
+    calls.push(("eth_getTransactionReceipt", json!([hash])));
+    calls.push(("eth_getBlockReceipts", json!(["pending"])));
+    calls.push(("eth_getLogs", json!([{ "fromBlock": "latest", "toBlock": "pending" }])));
     calls
 }
 

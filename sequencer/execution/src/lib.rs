@@ -4,7 +4,8 @@
 //!  bytes ──recover──► RecoveredTx ──push──┐
 //!  parent header, attributes ──new──► BlockBuilder ──finish(StateCommitment)──► ExecutedBlock
 //!                                         ▲                                        (block, receipts, diff)
-//!  block bytes ──decode_block──► verify_block: the same builder, then every header field compared
+//!  block bytes ──decode_block──► verify_block ──► BlockVerifier: the same builder, then every header field compared
+//!  slices ──decode_item──► BlockVerifier;  an open block's diff ──► PendingState
 //!  StateReader ──► call, estimate_gas, create_access_list: the same EVM, nothing kept
 //! ```
 //!
@@ -28,6 +29,7 @@ mod genesis;
 mod header;
 pub mod memory;
 mod overlay;
+mod pending;
 mod recover;
 mod verify;
 
@@ -44,6 +46,7 @@ pub use env::{ChainConfig, ExecutionError};
 pub use epoch::{SeededSet, epoch_deposit};
 pub use genesis::{genesis_block, genesis_diff};
 pub use header::{HeaderField, check_header, next_base_fee};
+pub use pending::PendingState;
 pub use recover::{RecoverError, deposit, recover, recover_envelope, recover_with_deposits};
 pub use revm::context_interface::result::InvalidTransaction;
-pub use verify::{DecodedBlock, InvalidBlock, VerifyError, decode_block, verify_block};
+pub use verify::{BlockVerifier, DecodedBlock, InvalidBlock, VerifyError, decode_block, decode_item, verify_block};

@@ -146,20 +146,44 @@ fn check_block(
     if !body.ommers.is_empty() || !body.withdrawals.is_some_and(|list| list.is_empty()) {
         return Err(InvalidBlock::Body);
     }
-    let recover = |(index, envelope): (usize, OpTxEnvelope)| {
-        let hash = envelope.tx_hash();
-        match known(&hash) {
-            Some(sender) if !envelope.is_deposit() => {
-                let encoded = envelope.encoded_2718().into();
-                Ok(RecoveredTx { envelope, sender, hash, encoded })
-            }
-            _ => recover_envelope(envelope, config.chain_id)
-                .map_err(|reason| InvalidBlock::Transaction { index, reason }),
-        }
-    };
+    let recover = |(index, envelope)| recover_known(config, index, envelope, known);
     let transactions = body.transactions.into_iter().enumerate().map(recover).collect::<Result<_, _>>()?;
     let hash = header.hash_slow();
     Ok(DecodedBlock { header, hash, transactions })
+}
+
+fn recover_known(
+    config: &ChainConfig,
+    index: usize,
+    envelope: OpTxEnvelope,
+    known: &dyn Fn(&B256) -> Option<Address>,
+) -> Result<RecoveredTx, InvalidBlock> {
+    let hash = envelope.tx_hash();
+    match known(&hash) {
+        Some(sender) if !envelope.is_deposit() => {
+            let encoded = envelope.encoded_2718().into();
+            Ok(RecoveredTx { envelope, sender, hash, encoded })
+        }
+        _ => recover_envelope(envelope, config.chain_id).map_err(|reason| InvalidBlock::Transaction { index, reason }),
+    }
+}
+
+/// Decodes one transaction as it stands in a block's RLP, the `index`-th of the block; `known` as in [`decode_block`].
+///
+/// # Errors
+/// Structural reasons of [`InvalidBlock`].
+pub fn decode_item(
+    config: &ChainConfig,
+    index: usize,
+    item: &[u8],
+    known: &dyn Fn(&B256) -> Option<Address>,
+) -> Result<RecoveredTx, InvalidBlock> {
+    let mut rest = item;
+    let envelope = OpTxEnvelope::decode(&mut rest).map_err(|_| InvalidBlock::Malformed)?;
+    if !rest.is_empty() {
+        return Err(InvalidBlock::Malformed);
+    }
+    recover_known(config, index, envelope, known)
 }
 
 /// Re-executes a block on its parent's state and compares everything it claims. `attributes` are what the caller
@@ -177,32 +201,90 @@ pub fn verify_block(
     commitment: &dyn StateCommitment,
 ) -> Result<ExecutedBlock, VerifyError> {
     // Cheap before dear: the deposits and the header's fixed fields need no execution.
-    let users = check_deposits(config, attributes, &block.transactions)?;
+    check_deposits(config, attributes, &block.transactions)?;
     check_fixed_fields(config, parent, attributes, &block.header)?;
-    let mut builder = BlockBuilder::new(config, parent, attributes, state).map_err(|error| match error {
-        OpenError::Fatal(error) => VerifyError::Fatal(error),
-        other => InvalidBlock::Open(other.to_string()).into(),
-    })?;
-    for (index, tx) in block.transactions.iter().enumerate().skip(users) {
-        builder.push(tx).map_err(|error| match error {
+    let mut verifier = BlockVerifier::new(config, parent, attributes, state)?;
+    block.transactions.iter().try_for_each(|tx| verifier.push(tx))?;
+    verifier.finish(&block.header, commitment)
+}
+
+/// Somebody else's block while it arrives: opened with the attributes its verifier expects, fed with its transactions
+/// (deposits included) one at a time, closed by comparison with the header it claims.
+///
+/// After an error it is of no further use.
+#[derive(Debug)]
+pub struct BlockVerifier {
+    builder: BlockBuilder,
+    /// Transactions that have come.
+    count: usize,
+}
+
+impl BlockVerifier {
+    /// Opens the block after `parent`; `attributes` as in [`verify_block`].
+    ///
+    /// # Errors
+    /// See [`VerifyError`].
+    pub fn new(
+        config: &ChainConfig,
+        parent: &Sealed<Header>,
+        attributes: &BlockAttributes,
+        state: Arc<dyn StateReader>,
+    ) -> Result<Self, VerifyError> {
+        let builder = BlockBuilder::new(config, parent, attributes, state).map_err(|error| match error {
+            OpenError::Fatal(error) => VerifyError::Fatal(error),
+            other => InvalidBlock::Open(other.to_string()).into(),
+        })?;
+        Ok(Self { builder, count: 0 })
+    }
+
+    /// Takes the block's next transaction: the deposits the block was opened with must come first, the rest is executed.
+    ///
+    /// # Errors
+    /// See [`VerifyError`].
+    pub fn push(&mut self, tx: &RecoveredTx) -> Result<(), VerifyError> {
+        let index = self.count;
+        self.count = index.saturating_add(1);
+        if let Some(opened) = self.builder.transactions().get(index) {
+            return if *opened == tx.envelope { Ok(()) } else { Err(wrong_deposit(index).into()) };
+        }
+        self.builder.push(tx).map(drop).map_err(|error| match error {
             PushError::Full(reason) => InvalidBlock::Limit { index, reason }.into(),
             PushError::Invalid(reason) => InvalidBlock::Execution { index, hash: tx.hash, reason }.into(),
             PushError::Deposit => InvalidBlock::Deposit { index }.into(),
             PushError::Fatal(error) => VerifyError::Fatal(error),
-        })?;
+        })
     }
-    let executed = builder.finish(commitment)?;
-    check_header(&executed.block.header, &block.header).map_err(InvalidBlock::Header)?;
-    Ok(executed)
+
+    /// The block as far as it has come; it has its deposits from the start, whether they have arrived or not.
+    #[must_use]
+    pub const fn builder(&self) -> &BlockBuilder {
+        &self.builder
+    }
+
+    /// Closes the block and compares it with the header it claims.
+    ///
+    /// # Errors
+    /// See [`VerifyError`].
+    pub fn finish(self, claimed: &Header, commitment: &dyn StateCommitment) -> Result<ExecutedBlock, VerifyError> {
+        if self.count < self.builder.transactions().len() {
+            return Err(wrong_deposit(self.count).into());
+        }
+        let executed = self.builder.finish(commitment)?;
+        check_header(&executed.block.header, claimed).map_err(InvalidBlock::Header)?;
+        Ok(executed)
+    }
 }
 
-/// The block's deposits are the attributes deposit and the queue's, in order, before all else. Returns where the
-/// users' transactions begin.
+const fn wrong_deposit(index: usize) -> InvalidBlock {
+    if index == 0 { InvalidBlock::Attributes } else { InvalidBlock::Deposit { index } }
+}
+
+/// The block's deposits are the attributes deposit and the queue's, in order, before all else.
 fn check_deposits(
     config: &ChainConfig,
     attributes: &BlockAttributes,
     transactions: &[RecoveredTx],
-) -> Result<usize, InvalidBlock> {
+) -> Result<(), InvalidBlock> {
     let expected = L1Attributes::of(attributes, &config.params).deposit();
     if transactions.first().and_then(as_deposit) != Some(&expected) {
         return Err(InvalidBlock::Attributes);
@@ -216,7 +298,7 @@ fn check_deposits(
     let mut rest = transactions.iter().enumerate().skip(users);
     match rest.find(|(_, tx)| tx.envelope.is_deposit()) {
         Some((index, _)) => Err(InvalidBlock::Deposit { index }),
-        None => Ok(users),
+        None => Ok(()),
     }
 }
 

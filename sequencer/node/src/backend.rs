@@ -32,13 +32,15 @@ use rpc::{
     ChainEvent, EpochRecord, Heads, L1BlockRef, L1Heads, NodeIdentity, PoolContent, PoolStatus, PooledTransaction,
     ReceiptRecord, SealedHeader, SubmitError, SyncProgress, TransactionPosition,
 };
-use store::{StateView, Store, StoreError};
+use store::{Store, StoreError};
 use tokio::sync::{broadcast, watch};
 
 use crate::{
     chain::Chain,
     deadline::Watchdog,
     epochs::EpochError,
+    open::OpenBlocks,
+    pending::PendingBlock,
     transactions::{Transactions, now_ms, shared},
     views,
 };
@@ -60,6 +62,8 @@ pub struct NodeBackend {
     pub chain: Arc<Chain>,
     /// The pool.
     pub transactions: Arc<Transactions>,
+    /// Has the pending block.
+    pub open: Arc<OpenBlocks>,
     /// Subscribers.
     pub events: broadcast::Sender<ChainEvent>,
     /// Our view of L1.
@@ -101,15 +105,30 @@ impl NodeBackend {
         self.chain.store()
     }
 
-    fn state(&self, at: u64) -> Result<StateView, BackendError> {
-        self.store().state_at(at).map_err(store_error)
+    /// The pending block, if it has this height.
+    fn pending_at(&self, at: u64) -> Option<Arc<PendingBlock>> {
+        self.open.pending().filter(|pending| pending.height() == at)
+    }
+
+    /// The state after a block. A pending block that is no longer there leaves the head's.
+    fn state(&self, at: u64) -> Result<Arc<dyn StateReader>, BackendError> {
+        if let Some(pending) = self.pending_at(at) {
+            return Ok(pending.state.clone());
+        }
+        let latest = self.store().heads().latest.height;
+        let at = if at == latest.saturating_add(1) { latest } else { at };
+        Ok(Arc::new(self.store().state_at(at).map_err(store_error)?))
     }
 
     /// The environment of a request: the block itself for calls, the block after the head for what is to be sent (`next`).
     fn environment(&self, request: &CallRequest, next: bool) -> Result<CallEnvironment, CallError> {
-        let state = Arc::new(self.state(request.at)?);
-        let header = self.store().header(request.at).map_err(store_error)?;
-        let header = header.ok_or_else(|| BackendError::Internal(format!("no header at {}", request.at)))?;
+        let state = self.state(request.at)?;
+        let header = match self.header(request.at)? {
+            Some(header) => header,
+            // A pending block that is no longer there.
+            None if request.at == self.chain.head().header.number.saturating_add(1) => self.chain.head().header,
+            None => return Err(BackendError::Internal(format!("no header at {}", request.at)).into()),
+        };
         let rules = self.chain.rules();
         let mut environment = if next && request.at == self.store().heads().latest.height {
             CallEnvironment::next(rules, &header, now_ms(), state)
@@ -218,6 +237,10 @@ impl Backend for NodeBackend {
         }
     }
 
+    fn pending(&self) -> Option<u64> {
+        self.open.pending().map(|pending| pending.height())
+    }
+
     fn sync_progress(&self) -> Option<SyncProgress> {
         let current = self.store().heads().latest.height;
         let highest = self.vitals.highest.load(Ordering::Relaxed).max(current);
@@ -243,12 +266,18 @@ impl Backend for NodeBackend {
     }
 
     fn header(&self, number: u64) -> Result<Option<SealedHeader>, BackendError> {
+        if let Some(pending) = self.pending_at(number) {
+            return Ok(Some(pending.header().clone()));
+        }
         Ok(self.store().header(number).map_err(store_error)?.map(|header| header.as_ref().clone()))
     }
 
     fn block(&self, number: u64) -> Result<Option<Arc<BlockRecord>>, BackendError> {
         if let Some(block) = self.blocks.lock().get(&number) {
             return Ok(Some(block.clone()));
+        }
+        if let Some(pending) = self.pending_at(number) {
+            return Ok(Some(pending.block.clone()));
         }
         let Some(block) = self.store().block(number).map_err(store_error)? else { return Ok(None) };
         let senders = block.body.transactions.iter().map(SignerRecoverable::recover_signer);
@@ -266,6 +295,9 @@ impl Backend for NodeBackend {
     }
 
     fn receipts(&self, number: u64) -> Result<Option<Arc<Vec<ReceiptRecord>>>, BackendError> {
+        if let Some(pending) = self.pending_at(number) {
+            return Ok(Some(pending.receipts.clone()));
+        }
         let Some(block) = self.store().block(number).map_err(store_error)? else { return Ok(None) };
         let Some(receipts) = self.store().receipts(number).map_err(store_error)? else { return Ok(None) };
         Ok(Some(Arc::new(views::receipt_records(&block, &receipts))))
@@ -273,7 +305,12 @@ impl Backend for NodeBackend {
 
     fn transaction_position(&self, hash: B256) -> Result<Option<TransactionPosition>, BackendError> {
         let found = self.store().transaction(&hash).map_err(store_error)?;
-        Ok(found.map(|location| TransactionPosition { number: location.height, index: location.index as u64 }))
+        if let Some(location) = found {
+            return Ok(Some(TransactionPosition { number: location.height, index: location.index as u64 }));
+        }
+        let pending = self.open.pending();
+        let position = pending.and_then(|pending| Some((pending.height(), pending.position(hash)?)));
+        Ok(position.map(|(number, index)| TransactionPosition { number, index: index as u64 }))
     }
 
     fn account(&self, address: Address, at: u64) -> Result<Option<Account>, BackendError> {

@@ -4,17 +4,17 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bytes, Sealed};
+use consensus::slices;
 use derivation::{DerivationTip, DeriveError, DerivedBlock, FinalL1};
 use execution::{
-    BlockBuilder, ChainConfig, DecodedBlock, ExecutedBlock, ExecutionError, InvalidBlock, InvalidTransaction,
+    BlockBuilder, BlockVerifier, ChainConfig, DecodedBlock, ExecutedBlock, ExecutionError, InvalidBlock, L1Attributes,
     OpenError, PushError, VerifyError, decode_block, recover, verify_block,
 };
 use l1::FinalBlocks;
-use mempool::Best;
-use op_alloy_consensus::TxDeposit;
+use op_alloy_consensus::{OpTxEnvelope, TxDeposit};
 use parking_lot::Mutex;
 use protocol::{
-    Block, BlockAttributes, CommitCertificate, Domain, Genesis, Height, L1Origin,
+    Block, BlockAttributes, CommitCertificate, Domain, Genesis, Height, L1Origin, RecoveredTx, Round,
     block::{HeaderExtra, timestamp_ms},
     limits::MAX_CLOCK_DRIFT_MS,
 };
@@ -196,49 +196,16 @@ impl Chain {
         (first..=newest).any(|number| self.finals.get(number).is_some_and(|block| !block.deposits.is_empty()))
     }
 
-    /// Builds the next block from the pool; also returns the transactions that can never be executed as they are.
+    /// Opens the next block with the newest origin whose deposits fit. Its time is never before the head's.
     ///
     /// # Errors
     /// Only failures of our own disk or state.
-    pub fn build(
-        &self,
-        leader: Address,
-        now_ms: u64,
-        mut best: Best,
-    ) -> Result<(Arc<Candidate>, Vec<B256>), ChainError> {
-        let head = self.head();
-        let mut builder = self.open_block(&head, leader, now_ms)?;
-        let mut invalid = Vec::new();
-        while let Some(pooled) = best.next_pooled() {
-            match builder.push(&pooled.tx) {
-                Ok(_) => {}
-                // What does not fit keeps its place in the pool, and so does everything after it of that sender.
-                Err(PushError::Full(_)) => best.skip_sender(),
-                Err(PushError::Invalid(reason)) => {
-                    // The pool's view may be a block older than the head: such a nonce is not the transaction's fault.
-                    if !matches!(
-                        reason,
-                        InvalidTransaction::NonceTooHigh { .. } | InvalidTransaction::NonceTooLow { .. }
-                    ) {
-                        tracing::debug!(hash = %pooled.tx.hash, %reason, "pooled transaction cannot be executed");
-                        invalid.push(pooled.tx.hash);
-                    }
-                    best.skip_sender();
-                }
-                Err(PushError::Deposit) => best.skip_sender(),
-                Err(PushError::Fatal(error)) => return Err(error.into()),
-            }
-        }
-        let executed = builder.finish(&self.store)?;
-        Ok((self.keep(executed), invalid))
-    }
-
-    /// Opens the next block with the newest origin whose deposits fit.
-    fn open_block(&self, head: &Head, leader: Address, now_ms: u64) -> Result<BlockBuilder, ChainError> {
+    pub fn open_block(&self, head: &Head, leader: Address, timestamp_ms: u64) -> Result<BlockBuilder, ChainError> {
         let most = head.origin.number.saturating_add(self.genesis.params.max_origin_advance);
         let mut newest = self.finals.newest().unwrap_or(head.origin.number).clamp(head.origin.number, most);
+        let timestamp_ms = timestamp_ms.max(protocol::block::timestamp_ms(&head.header));
         loop {
-            let attributes = self.attributes(head, newest, now_ms.max(timestamp_ms(&head.header)), leader)?;
+            let attributes = self.attributes(head, newest, timestamp_ms, leader)?;
             let state = Arc::new(self.store.latest_state());
             match BlockBuilder::new(&self.rules, &head.header, &attributes, state) {
                 Ok(builder) => return Ok(builder),
@@ -279,6 +246,36 @@ impl Chain {
         })
     }
 
+    /// Opens the block after the head that `leader` streams: its time, and the attributes deposit it begins with.
+    ///
+    /// # Errors
+    /// See [`ChainError`].
+    pub fn open_verifier(
+        &self,
+        leader: Address,
+        timestamp_ms: u64,
+        first: &RecoveredTx,
+    ) -> Result<BlockVerifier, ChainError> {
+        let head = self.head();
+        // The origin's `randao` is in the header, which comes last; only its number is taken from here.
+        let claimed = match &first.envelope {
+            OpTxEnvelope::Deposit(deposit) => L1Attributes::decode(deposit.inner(), B256::ZERO),
+            _ => None,
+        };
+        let claimed = claimed.ok_or(InvalidBlock::Attributes)?.origin.number;
+        let attributes = self.judge(&head, leader, timestamp_ms, claimed)?;
+        let state = Arc::new(self.store.latest_state());
+        Ok(BlockVerifier::new(&self.rules, &head.header, &attributes, state)?)
+    }
+
+    /// Whether `signer` leads `round` of `height`, the head's successor.
+    #[must_use]
+    pub fn leads(&self, height: Height, round: Round, signer: Address) -> bool {
+        let head = self.head();
+        let leadership = self.epochs.leadership(&head.header);
+        leadership.is_ok_and(|leadership| leadership.height == height && leadership.leader(round.0) == Some(signer))
+    }
+
     /// Decodes and executes a proposed block on the head. A block executed before is answered from memory.
     ///
     /// # Errors
@@ -289,39 +286,57 @@ impl Chain {
         now_ms: Option<u64>,
         known: &dyn Fn(&B256) -> Option<Address>,
     ) -> Result<Arc<Candidate>, ChainError> {
-        let decoded = decode_block(&self.rules, bytes, known)?;
-        if let Some(candidate) = self.candidate(decoded.hash) {
-            return Ok(candidate);
+        if let Some(candidate) = slices::block_hash(bytes).and_then(|hash| self.candidate(hash)) {
+            // The same header with another body.
+            return if candidate.encoded == *bytes { Ok(candidate) } else { Err(InvalidBlock::Malformed.into()) };
         }
+        let decoded = decode_block(&self.rules, bytes, known)?;
         let head = self.head();
-        let attributes = self.judge(&head, &decoded, now_ms)?;
+        let attributes = self.judge_block(&head, &decoded, now_ms)?;
         let state = Arc::new(self.store.latest_state());
         let executed = verify_block(&self.rules, &head.header, &attributes, &decoded, state, &self.store)?;
         Ok(self.keep(executed))
     }
 
     /// What a block decides about itself (leader, time, origin), held against the rules and our view of L1.
-    fn judge(&self, head: &Head, block: &DecodedBlock, now_ms: Option<u64>) -> Result<BlockAttributes, ChainError> {
+    fn judge_block(
+        &self,
+        head: &Head,
+        block: &DecodedBlock,
+        now_ms: Option<u64>,
+    ) -> Result<BlockAttributes, ChainError> {
         let height = Height(block.header.number);
         if block.header.parent_hash != head.header.hash() || height != Height(head.header.number).next() {
             return Err(ChainError::NotNext(height));
         }
         let rule = |reason| ChainError::Rule { height, reason };
         let extra = HeaderExtra::decode(&block.header.extra_data).ok_or_else(|| rule("malformed extra data"))?;
-        let leadership = self.epochs.leadership(&head.header)?;
-        if !leadership.leaders.contains(&extra.leader) {
-            return Err(rule("its leader is not a member"));
-        }
         let time = timestamp_ms(&block.header);
         if now_ms.is_some_and(|now| time > now.saturating_add(MAX_CLOCK_DRIFT_MS)) {
             return Err(rule("its timestamp is in the future"));
         }
         let claimed = block.l1_attributes().ok_or(InvalidBlock::Attributes)?.origin.number;
+        self.judge(head, extra.leader, time, claimed)
+    }
+
+    /// Leader, time and origin of the block after `head`.
+    fn judge(
+        &self,
+        head: &Head,
+        leader: Address,
+        timestamp_ms: u64,
+        claimed: u64,
+    ) -> Result<BlockAttributes, ChainError> {
+        let height = Height(head.header.number).next();
+        let rule = |reason| ChainError::Rule { height, reason };
+        if !self.epochs.leadership(&head.header)?.leaders.contains(&leader) {
+            return Err(rule("its leader is not a member"));
+        }
         let advance = claimed.checked_sub(head.origin.number).ok_or_else(|| rule("its L1 origin goes back"))?;
         if advance > self.genesis.params.max_origin_advance {
             return Err(rule("its L1 origin advances too far"));
         }
-        self.attributes(head, claimed, time, extra.leader)
+        self.attributes(head, claimed, timestamp_ms, leader)
     }
 
     /// Executes a block derived from L1 on the head.
@@ -404,7 +419,8 @@ impl Chain {
         self.candidates.lock().get(&hash).cloned()
     }
 
-    fn keep(&self, executed: ExecutedBlock) -> Arc<Candidate> {
+    /// Keeps an executed block until its height is decided.
+    pub fn keep(&self, executed: ExecutedBlock) -> Arc<Candidate> {
         let encoded = alloy_rlp::encode(&executed.block).into();
         let hash = executed.hash;
         let candidate = Arc::new(Candidate { executed, encoded });

@@ -65,8 +65,14 @@ pub struct Epochs {
 /// The L1 attributes of a block; `None` for the genesis block.
 #[must_use]
 pub fn attributes_of(block: &Block) -> Option<L1Attributes> {
-    match block.body.transactions.first()? {
-        OpTxEnvelope::Deposit(deposit) => L1Attributes::decode(deposit.inner(), block.header.mix_hash),
+    attributes_in(&block.body.transactions, block.header.mix_hash)
+}
+
+/// The same of a block that may be unfinished, by its transactions and its `mixHash`.
+#[must_use]
+pub fn attributes_in(transactions: &[OpTxEnvelope], mix_hash: B256) -> Option<L1Attributes> {
+    match transactions.first()? {
+        OpTxEnvelope::Deposit(deposit) => L1Attributes::decode(deposit.inner(), mix_hash),
         _ => None,
     }
 }

@@ -11,19 +11,21 @@ use crate::{
     batches::ChainView,
     chain::{Chain, ChainError},
     committer::Committer,
+    open::OpenBlocks,
 };
 
 /// Catches up with peers.
 pub struct Sync {
     chain: Arc<Chain>,
     committer: Arc<Committer>,
+    open: Arc<OpenBlocks>,
 }
 
 impl Sync {
     /// A follower of decided blocks.
     #[must_use]
-    pub const fn new(chain: Arc<Chain>, committer: Arc<Committer>) -> Self {
-        Self { chain, committer }
+    pub const fn new(chain: Arc<Chain>, committer: Arc<Committer>, open: Arc<OpenBlocks>) -> Self {
+        Self { chain, committer, open }
     }
 
     /// Takes an announced block. A peer that sends a wrong one is rejected; our own failures end the node.
@@ -98,6 +100,10 @@ impl Sync {
 
     /// Checks certificate, execution and root, then commits.
     async fn apply(&self, decided: &DecidedBlock) -> Result<(), ChainError> {
+        if let Some(hash) = consensus::slices::block_hash(&decided.block) {
+            // Executed already if its slices came; otherwise below.
+            self.open.finish(hash, decided.block.clone()).await?;
+        }
         let (chain, committer, decided) = (self.chain.clone(), self.committer.clone(), decided.clone());
         let work = move || {
             let certificate = CommitCertificate::decode(&mut decided.certificate.as_ref())

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!  rpc ─► backend ─► transactions (pool) ─► application ─► consensus
-//!                          ▲ gossip              │ build, check
-//!  peers (network) ────────┘                  chain ─► committer ─► store, subscribers, peers
+//!                          ▲ gossip              │ build, check        ▲ slices, both ways
+//!  peers (network) ────────┘                   open ─► chain ─► committer ─► store, subscribers, peers
+//!                                                 └──► pending ─► rpc
 //!  l1 events ─► epochs (sets, turns), heads (safe, finalized), batcher, derivation
 //! ```
 //!
@@ -23,7 +24,9 @@ pub mod epochs;
 mod evidence;
 mod follower;
 pub mod keys;
+mod open;
 mod peers;
+mod pending;
 mod run;
 pub mod telemetry;
 mod transactions;

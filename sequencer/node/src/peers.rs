@@ -15,7 +15,8 @@ use rpc::SubmitError;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
-    backend::Vitals, batches, chain::Chain, committer::Announcement, follower::Sync, transactions::Transactions,
+    backend::Vitals, batches, chain::Chain, committer::Announcement, follower::Sync, open::OpenBlocks,
+    transactions::Transactions,
 };
 
 /// Gossiped messages whose transactions are being recovered at the same time.
@@ -33,6 +34,8 @@ pub struct Peers {
     pub chain: Arc<Chain>,
     /// The pool.
     pub transactions: Arc<Transactions>,
+    /// Takes leaders' slices.
+    pub open: Arc<OpenBlocks>,
     /// Peer counts for RPC.
     pub vitals: Arc<Vitals>,
     /// Where batch messages go; none on a follower.
@@ -123,6 +126,10 @@ impl Peers {
                 self.on_batch(token, batches::incoming_signature(signature, signer));
             }
             NetworkEvent::Block { token, block } => self.on_block(token, &block).await?,
+            NetworkEvent::Slice { token, slice, signer } => {
+                let verdict = self.open.on_gossip(signer, *slice)?;
+                let _ = self.network.report(token, verdict);
+            }
             NetworkEvent::BlocksRequested { from, count, reply, .. } => self.answer(from, count, reply),
             NetworkEvent::PeerStatus { .. } => {
                 self.look_around();

@@ -36,6 +36,7 @@ use crate::{
     evidence::Evidence,
     follower::{Sync, apply_derived},
     keys,
+    open::OpenBlocks,
     peers::Peers,
     transactions::{MIN_TIP, Transactions},
     voting::Voting,
@@ -68,6 +69,7 @@ struct Parts {
     genesis_hash: B256,
     chain: Arc<Chain>,
     transactions: Arc<Transactions>,
+    open: Arc<OpenBlocks>,
     committer: Arc<Committer>,
     vitals: Arc<Vitals>,
     reader: L1Reader,
@@ -154,10 +156,13 @@ async fn start(config: Config, faults: &Faults) -> eyre::Result<(Parts, Flows, R
     let to_derivation = (config.role == Role::L1Follower).then_some(derived_sender);
     tasks.spawn(watch_l1(chain.clone(), keeper, l1_events, l1_view.clone(), to_batcher, to_derivation));
 
+    let open = OpenBlocks::start(chain.clone(), transactions.clone(), events.clone())?;
+    tasks.spawn(open.clone().follow(l1_view.clone()));
     let vitals = Arc::new(Vitals::default());
     let backend = NodeBackend {
         chain: chain.clone(),
         transactions: transactions.clone(),
+        open: open.clone(),
         events,
         l1: l1_view.clone(),
         identity: identity(signer),
@@ -173,6 +178,7 @@ async fn start(config: Config, faults: &Faults) -> eyre::Result<(Parts, Flows, R
         genesis_hash,
         chain,
         transactions,
+        open,
         committer,
         vitals,
         reader,
@@ -318,6 +324,7 @@ async fn sequence(parts: &mut Parts, flows: Flows, faults: Faults) -> eyre::Resu
         network: network.clone(),
         chain: parts.chain.clone(),
         transactions: parts.transactions.clone(),
+        open: parts.open.clone(),
         vitals: parts.vitals.clone(),
         batches: Some(batch_messages),
         sync: None,
@@ -328,6 +335,7 @@ async fn sequence(parts: &mut Parts, flows: Flows, faults: Faults) -> eyre::Resu
         chain: parts.chain.clone(),
         transactions: parts.transactions.clone(),
         committer: parts.committer.clone(),
+        open_blocks: parts.open.clone(),
         l1: parts.l1_view.clone(),
         network,
         data_folder: parts.config.data_dir.join("consensus"),
@@ -402,11 +410,12 @@ fn start_batcher(
 
 async fn follow(parts: &mut Parts, flows: Flows) -> eyre::Result<()> {
     let (network, events) = start_network(parts).await?;
-    let sync = Sync::new(parts.chain.clone(), parts.committer.clone());
+    let sync = Sync::new(parts.chain.clone(), parts.committer.clone(), parts.open.clone());
     let peers = Peers {
         network,
         chain: parts.chain.clone(),
         transactions: parts.transactions.clone(),
+        open: parts.open.clone(),
         vitals: parts.vitals.clone(),
         batches: None,
         sync: Some(sync),

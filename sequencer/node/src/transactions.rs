@@ -1,6 +1,7 @@
 //! From raw bytes to the pool: senders are recovered on worker threads before any lock is taken, once per transaction.
 
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -146,6 +147,13 @@ impl Transactions {
     pub fn best(&self) -> Best {
         let base_fee = next_base_fee(&self.chain.head().header, &self.chain.genesis().params);
         self.pool.lock().best(base_fee)
+    }
+
+    /// The same for a block under way: `executed` has the next nonce of each sender with transactions in it.
+    #[must_use]
+    pub fn best_after(&self, executed: &HashMap<Address, u64>) -> Best {
+        let base_fee = next_base_fee(&self.chain.head().header, &self.chain.genesis().params);
+        self.pool.lock().best_after(base_fee, executed)
     }
 
     /// Whether anything can be executed in the next block.

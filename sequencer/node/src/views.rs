@@ -3,7 +3,7 @@
 use alloy_consensus::transaction::Recovered;
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, Sealed};
-use execution::l1_data_fee;
+use execution::{L1Attributes, l1_data_fee};
 use op_alloy_consensus::{OpReceipt, OpReceiptEnvelope, OpTxEnvelope};
 use op_alloy_rpc_types::L1BlockInfo;
 use protocol::Block;
@@ -25,22 +25,24 @@ pub fn block_record(block: &Block, hash: B256, senders: &[Address]) -> BlockReco
 #[must_use]
 pub fn receipt_records(block: &Block, receipts: &[OpReceiptEnvelope]) -> Vec<ReceiptRecord> {
     let attributes = attributes_of(block);
-    let fee = |tx: &OpTxEnvelope| {
-        let attributes = attributes.filter(|_| !tx.is_deposit())?;
-        Some(L1BlockInfo {
-            l1_gas_price: Some(attributes.origin.base_fee.into()),
-            l1_fee: Some(l1_data_fee(&attributes, &tx.encoded_2718()).saturating_to()),
-            l1_base_fee_scalar: Some(attributes.base_fee_scalar.into()),
-            l1_blob_base_fee: Some(attributes.origin.blob_base_fee.into()),
-            l1_blob_base_fee_scalar: Some(attributes.blob_base_fee_scalar.into()),
-            ..L1BlockInfo::default()
-        })
-    };
     let pairs = block.body.transactions.iter().zip(receipts);
-    pairs
-        .map(|(tx, receipt)| ReceiptRecord {
-            receipt: OpReceipt::from(receipt.clone()),
-            l1: fee(tx).unwrap_or_default(),
-        })
-        .collect()
+    pairs.map(|(tx, receipt)| receipt_record(attributes.as_ref(), tx, receipt)).collect()
+}
+
+/// One receipt of a block with these L1 attributes.
+#[must_use]
+pub fn receipt_record(
+    attributes: Option<&L1Attributes>,
+    tx: &OpTxEnvelope,
+    receipt: &OpReceiptEnvelope,
+) -> ReceiptRecord {
+    let l1 = attributes.filter(|_| !tx.is_deposit()).map(|attributes| L1BlockInfo {
+        l1_gas_price: Some(attributes.origin.base_fee.into()),
+        l1_fee: Some(l1_data_fee(attributes, &tx.encoded_2718()).saturating_to()),
+        l1_base_fee_scalar: Some(attributes.base_fee_scalar.into()),
+        l1_blob_base_fee: Some(attributes.origin.blob_base_fee.into()),
+        l1_blob_base_fee_scalar: Some(attributes.blob_base_fee_scalar.into()),
+        ..L1BlockInfo::default()
+    });
+    ReceiptRecord { receipt: OpReceipt::from(receipt.clone()), l1: l1.unwrap_or_default() }
 }

@@ -23,6 +23,7 @@ use crate::{
     application::Sequencing,
     chain::Chain,
     committer::Committer,
+    open::OpenBlocks,
     transactions::{Transactions, now_ms},
 };
 
@@ -39,6 +40,8 @@ pub struct Voting {
     pub transactions: Arc<Transactions>,
     /// Commits and tells everyone.
     pub committer: Arc<Committer>,
+    /// Blocks under construction.
+    pub open_blocks: Arc<OpenBlocks>,
     /// Our view of L1.
     pub l1: watch::Receiver<Option<L1View>>,
     /// Told who we are.
@@ -69,6 +72,8 @@ impl Voting {
                 chain: self.chain.clone(),
                 transactions: self.transactions.clone(),
                 committer: self.committer.clone(),
+                open_blocks: self.open_blocks.clone(),
+                network: self.network.clone(),
                 l1: self.l1.clone(),
                 signer: address_of(&current),
                 fatal,

@@ -13,10 +13,10 @@ use malachite::app::types::sync::{RawDecidedValue, Request, Response, Status};
 use malachite::app::types::{PeerId, ProposedValue, SignedConsensusMsg};
 use malachite_sync::{ValueRequest, ValueResponse};
 use protocol::CompactSignature;
-use protocol::limits::{MAX_BLOCK_BYTES, MAX_MEMBERS, MAX_SLICE_BYTES};
+use protocol::limits::{MAX_BLOCK_BYTES, MAX_MEMBERS};
 
 use super::{CodecError, MAX_ROUND, MAX_SYNC_BATCH};
-use crate::context::{Address, BlockId, Height, Horae, Proposal, Signature, Slice, SliceBody, Vote};
+use crate::context::{Address, BlockId, Height, Horae, Proposal, Signature, Slice, Vote};
 use crate::signing::hash_of;
 
 /// Bytes of a stream id, peer id or public key.
@@ -357,49 +357,11 @@ impl TryFrom<Proposed> for ProposedValue<Horae> {
     }
 }
 
-/// Tag 0 data, 1 last (then `data` is empty).
-#[derive(RlpEncodable, RlpDecodable)]
-pub(super) struct SliceWire {
-    height: u64,
-    round: u32,
-    index: u32,
-    tag: u8,
-    data: Bytes,
-    block_hash: B256,
-    block_bytes: u32,
-    signature: CompactSignature,
-}
-
-impl From<&Slice> for SliceWire {
-    fn from(slice: &Slice) -> Self {
-        let (tag, data, block_hash, block_bytes) = match &slice.body {
-            SliceBody::Data(data) => (0, data.clone(), B256::ZERO, 0),
-            SliceBody::Last { block_hash, block_bytes } => (1, Bytes::new(), *block_hash, *block_bytes),
-        };
-        let Slice { height, round, index, .. } = *slice;
-        Self { height, round, index, tag, data, block_hash, block_bytes, signature: compact(slice.signature) }
-    }
-}
-
-impl TryFrom<SliceWire> for Slice {
-    type Error = CodecError;
-
-    fn try_from(wire: SliceWire) -> Result<Self, CodecError> {
-        let body = match wire.tag {
-            0 if wire.block_hash.is_zero() && wire.block_bytes == 0 => {
-                bounded(wire.data.len(), MAX_SLICE_BYTES, "slice length")?;
-                SliceBody::Data(wire.data)
-            }
-            1 if wire.data.is_empty() => {
-                bounded(usize::try_from(wire.block_bytes).unwrap_or(usize::MAX), MAX_BLOCK_BYTES, "block length")?;
-                SliceBody::Last { block_hash: block(wire.block_hash)?, block_bytes: wire.block_bytes }
-            }
-            _ => return Err(CodecError::Range("slice tag")),
-        };
-        round(wire.round)?;
-        let SliceWire { height, round, index, .. } = wire;
-        Ok(Self { height, round, index, body, signature: signature(wire.signature) })
-    }
+/// A slice as it stands, with a round that an honest node can reach.
+pub(super) fn slice(bytes: &bytes::Bytes, bound: usize) -> Result<Slice, CodecError> {
+    let slice = super::strict::<Slice>(bytes, bound)?;
+    round(slice.round.0)?;
+    Ok(slice)
 }
 
 /// Tag 0 data, 1 end of stream (then `body` is empty).
@@ -414,7 +376,7 @@ pub(super) struct Stream {
 impl From<&StreamMessage<Slice>> for Stream {
     fn from(msg: &StreamMessage<Slice>) -> Self {
         let (tag, body) = match &msg.content {
-            StreamContent::Data(slice) => (0, super::encode(&SliceWire::from(slice)).into()),
+            StreamContent::Data(slice) => (0, super::encode(slice).into()),
             StreamContent::Fin => (1, Bytes::new()),
         };
         Self { id: msg.stream_id.to_bytes().into(), sequence: msg.sequence, tag, body }
@@ -427,7 +389,7 @@ impl TryFrom<Stream> for StreamMessage<Slice> {
     fn try_from(wire: Stream) -> Result<Self, CodecError> {
         bounded(wire.id.len(), MAX_ID_BYTES, "stream id length")?;
         let content = match wire.tag {
-            0 => StreamContent::Data(super::strict::<SliceWire>(&wire.body.0, usize::MAX)?.try_into()?),
+            0 => StreamContent::Data(slice(&wire.body.0, usize::MAX)?),
             1 if wire.body.is_empty() => StreamContent::Fin,
             _ => return Err(CodecError::Range("stream tag")),
         };

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256};
 use protocol::Domain;
-use protocol::limits::MAX_BLOCK_BYTES;
+use protocol::limits::{MAX_BLOCK_BYTES, MAX_SLICES};
 
 use super::HeightView;
-use crate::context::{Slice, SliceBody};
+use crate::context::Slice;
 use crate::proposal_log::{MAX_BLOCKS, Undecided};
-use crate::signing::slice_signer;
-use crate::slices::{Assembly, MAX_SLICES, Step};
+use crate::slices::{Assembly, Step};
 
 /// Rounds ahead of ours whose slices are kept.
 const MAX_ROUNDS_AHEAD: u32 = 8;
@@ -36,9 +35,9 @@ pub(super) enum Taken {
     /// Not ours to keep, or known.
     Nothing,
     /// A leader of the current height is streaming.
-    Progress,
-    /// A block is whole.
-    Complete(Box<Undecided>),
+    Progress(Slice),
+    /// A block is whole, with this slice.
+    Complete(Slice, Box<Undecided>),
     /// Its leader contradicts itself.
     Conflict(Address, Box<(Slice, Slice)>),
 }
@@ -72,6 +71,11 @@ impl Blocks {
 
     pub(super) fn is_synced(&self, hash: &B256) -> bool {
         matches!(self.known.get(hash), Some((Known::Synced, _)))
+    }
+
+    /// A block of a round, by its leader.
+    pub(super) fn by_leader(&self, round: u32, leader: Address) -> Option<&Undecided> {
+        self.known.values().map(|(_, block)| block).find(|block| block.round == round && block.leader == leader)
     }
 
     /// Blocks of a round that were executed.
@@ -135,38 +139,40 @@ impl Blocks {
 
     /// Takes a slice from the network. Only the leader of its round may have signed it.
     pub(super) fn take(&mut self, view: &HeightView, domain: &Domain, round: u32, slice: Slice) -> Taken {
-        if slice.height == view.height.saturating_add(1) {
+        if slice.height.0 == view.height.saturating_add(1) {
             self.keep_early(view, domain, slice);
             return Taken::Nothing;
         }
-        if slice.height != view.height || slice.round > round.saturating_add(MAX_ROUNDS_AHEAD) {
+        let at = slice.round.0;
+        if slice.height.0 != view.height || at > round.saturating_add(MAX_ROUNDS_AHEAD) {
             return Taken::Nothing;
         }
-        let at = slice.round;
         let Some(leader) = view.leadership.leader(at) else { return Taken::Nothing };
-        if slice_signer(domain, &slice) != Some(leader) {
-            tracing::debug!(height = slice.height, round = at, "slice of a stranger");
+        if slice.signer(domain) != Some(leader) {
+            tracing::debug!(height = view.height, round = at, "slice of a stranger");
             return Taken::Nothing;
         }
         if self.assemblies.len() >= MAX_BLOCKS && !self.assemblies.contains_key(&at) {
             self.assemblies.pop_first();
         }
-        match self.assemblies.entry(at).or_default().add(slice) {
-            Step::Incomplete => Taken::Progress,
+        match self.assemblies.entry(at).or_default().add(slice.clone()) {
+            Step::Known => Taken::Nothing,
+            Step::Incomplete => Taken::Progress(slice),
             Step::Broken => {
                 tracing::warn!(height = view.height, round = at, %leader, "broken slices");
                 Taken::Nothing
             }
             Step::Complete(whole) => {
                 let whole = *whole;
-                Taken::Complete(Box::new(Undecided {
+                let undecided = Undecided {
                     height: view.height,
                     round: at,
                     leader,
                     hash: whole.hash,
                     block: whole.block,
                     slices: whole.slices,
-                }))
+                };
+                Taken::Complete(slice, Box::new(undecided))
             }
             Step::Conflict(pair) if self.accused.insert(at) => Taken::Conflict(leader, pair),
             Step::Conflict(_) => Taken::Nothing,
@@ -174,14 +180,10 @@ impl Blocks {
     }
 
     fn keep_early(&mut self, view: &HeightView, domain: &Domain, slice: Slice) {
-        let bytes = match &slice.body {
-            SliceBody::Data(data) => data.len(),
-            SliceBody::Last { .. } => 0,
-        };
+        let bytes = slice.body.bytes().len();
         let fits = self.early.len() < MAX_EARLY_SLICES && self.early_bytes.saturating_add(bytes) <= MAX_EARLY_BYTES;
         // Who leads the next height is not known yet; that it is a member is what can be checked.
-        let is_member =
-            || slice_signer(domain, &slice).is_some_and(|signer| view.leadership.set.index_of(signer).is_some());
+        let is_member = || slice.signer(domain).is_some_and(|signer| view.leadership.set.index_of(signer).is_some());
         if fits && is_member() {
             self.early_bytes = self.early_bytes.saturating_add(bytes);
             self.early.push(slice);
@@ -191,14 +193,12 @@ impl Blocks {
 
 #[cfg(test)]
 mod tests {
-    use alloy_primitives::Bytes;
     use k256::ecdsa::SigningKey;
     use protocol::signing::address_of;
-    use protocol::{CompactSignature, Height, Leadership, Member, SequencerSet, SnapshotId, Weight};
+    use protocol::{CompactSignature, Height, Leadership, Member, Round, SequencerSet, SnapshotId, Weight, slice};
 
     use super::*;
-    use crate::signing::slice_digest;
-    use crate::slices::{block_hash, cut};
+    use crate::slices::tests::bodies;
 
     struct Fixture {
         keys: Vec<SigningKey>,
@@ -219,14 +219,13 @@ mod tests {
 
     impl Fixture {
         fn slices(&self, key: &SigningKey, height: u64, round: u32, tag: u8) -> Vec<Slice> {
-            let block = Bytes::from(vec![0xc2, 0xc1, tag]);
-            let bodies = cut(block_hash(&block).unwrap(), &block);
+            let (height, round) = (Height(height), Round(round));
             let sign = |(index, body)| {
-                let digest = slice_digest(&self.domain, height, round, index, &body);
-                let signature = CompactSignature::sign(key, &digest).unwrap().into();
+                let digest = self.domain.digest(&slice::statement(height, round, index, &body));
+                let signature = CompactSignature::sign(key, &digest).unwrap();
                 Slice { height, round, index, body, signature }
             };
-            (0..).zip(bodies).map(sign).collect()
+            (0..).zip(bodies(tag, 20)).map(sign).collect()
         }
 
         fn take_all(&self, blocks: &mut Blocks, slices: Vec<Slice>) -> Vec<Taken> {
@@ -244,7 +243,9 @@ mod tests {
         assert!(fixture.take_all(&mut blocks, too_far).iter().all(|taken| matches!(taken, Taken::Nothing)));
         for (key, round) in [(0, 0), (1, 1), (0, 2)] {
             let taken = fixture.take_all(&mut blocks, fixture.slices(&fixture.keys[key], 5, round, 1));
-            let Some(Taken::Complete(block)) = taken.last() else { panic!("round {round} is not complete") };
+            let [Taken::Progress(_), Taken::Complete(_, block)] = &taken[..] else {
+                panic!("round {round} is not complete")
+            };
             assert_eq!((block.round, block.leader), (round, address_of(&fixture.keys[key])));
         }
     }
@@ -278,15 +279,17 @@ mod tests {
         let fixture = fixture();
         let mut blocks = Blocks::default();
         let taken = fixture.take_all(&mut blocks, fixture.slices(&fixture.keys[0], 5, 0, 1));
-        let Some(Taken::Complete(block)) = taken.into_iter().last() else { panic!("not complete") };
+        let Some(Taken::Complete(_, block)) = taken.into_iter().last() else { panic!("not complete") };
         let mut blocks = Blocks::default();
         blocks.recover((*block).clone());
         assert_eq!(blocks.take_recovered(), vec![(*block).clone()]);
         assert!(blocks.take_recovered().is_empty() && !blocks.is_valid(&block.hash));
         assert_eq!(blocks.get(&block.hash), Some(&*block));
         let again = fixture.take_all(&mut blocks, block.slices.clone());
-        assert!(!again.iter().any(|taken| matches!(taken, Taken::Complete(_))), "executed twice");
+        assert!(again.iter().all(|taken| matches!(taken, Taken::Nothing)), "executed twice");
         blocks.insert_valid(*block.clone());
         assert!(blocks.is_valid(&block.hash));
+        assert_eq!(blocks.by_leader(0, block.leader), Some(&*block));
+        assert_eq!(blocks.by_leader(1, block.leader), None);
     }
 }

@@ -11,17 +11,14 @@ use malachite::app::streaming::{StreamContent, StreamId, StreamMessage};
 use malachite::app::types::sync::RawDecidedValue;
 use malachite::{NetworkMsg, NetworkRequest, Reply};
 use parking_lot::Mutex;
-use protocol::{CommitCertificate, Round, SequencerSet, Weight};
-use tokio::sync::{Notify, mpsc};
+use protocol::{CommitCertificate, SequencerSet, Weight};
+use tokio::sync::{mpsc, watch};
 
 use super::{Done, DriverError};
 use crate::application::{AppError, Application, Candidate, Evidence, Refusal};
 use crate::codec::{MAX_SYNC_BATCH, MAX_SYNC_BYTES};
 use crate::context::{Height, Horae, Slice, from_protocol};
 use crate::proposal_log::{ProposalLog, Undecided};
-use crate::record::RecordError;
-use crate::signer::{GuardedSigner, SignerError};
-use crate::slices::cut;
 
 /// How long to wait for a quorum of connected signers before starting anyway: peers may be down for good.
 const PEER_WAIT: Duration = Duration::from_secs(5);
@@ -63,33 +60,6 @@ pub(super) async fn peers(requests: &mpsc::Sender<NetworkRequest>, set: &Sequenc
     tracing::warn!(connected, "starting without a quorum of connected peers");
 }
 
-/// Builds, signs and stores a block. Nothing of it leaves before it is on disk.
-pub(super) async fn propose(
-    application: Arc<dyn Application>,
-    signer: GuardedSigner,
-    proposals: Arc<Mutex<ProposalLog>>,
-    height: u64,
-    round: u32,
-    deadline: Instant,
-) -> Result<Undecided, AppError> {
-    let built = application.propose(protocol::Height(height), Round(round), deadline).await?;
-    let signed = tokio::task::spawn_blocking(move || {
-        let bodies = cut(built.hash, &built.block);
-        let slices = signer.sign_slices(height, round, built.hash, bodies).map_err(|error| match error {
-            // A place that is past is no reason to stop; a failing disk or key is.
-            SignerError::Record(RecordError::Conflict { .. } | RecordError::Behind { .. }) => {
-                AppError::Retry(error.to_string())
-            }
-            other => AppError::Halt(other.to_string()),
-        })?;
-        let leader = signer.address();
-        let undecided = Undecided { height, round, leader, hash: built.hash, block: built.block, slices };
-        proposals.lock().append(&undecided).map_err(|error| AppError::Halt(format!("proposal log: {error}")))?;
-        Ok(undecided)
-    });
-    signed.await.map_err(|error| AppError::Halt(error.to_string()))?
-}
-
 /// Executes a block while it is written to the proposal log.
 pub(super) async fn check(
     application: Arc<dyn Application>,
@@ -128,13 +98,23 @@ pub(super) async fn commit(
     Ok(application.commit(certificate, undecided.block).await?)
 }
 
+/// What was seen of the next height before it starts here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Seen {
+    Nothing,
+    /// Its leader is streaming.
+    Slices,
+    /// A block is whole.
+    Block,
+}
+
 /// Keeps the evidence, then waits until the next height should start: one interval after the last block's timestamp and
-/// then for the application, unless a leader is already streaming.
+/// then for the application, unless a leader is already streaming. A whole block ends all waiting.
 pub(super) async fn pace(
     application: Arc<dyn Application>,
     evidence: Vec<Evidence>,
     interval: Duration,
-    wake: &Notify,
+    mut seen: watch::Receiver<Seen>,
 ) -> Result<(), AppError> {
     if !evidence.is_empty() {
         application.evidence(evidence).await?;
@@ -144,29 +124,38 @@ pub(super) async fn pace(
     let start_ms = application.head_timestamp_ms().saturating_add(interval_ms);
     // A timestamp from the future (clock drift) must not stall us for longer than an interval.
     let pause = Duration::from_millis(start_ms.saturating_sub(now_ms()).min(interval_ms));
+    let mut streaming = seen.clone();
     let ready = async {
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
-        application.ready(height).await;
+        tokio::select! {
+            () = application.ready(height) => {}
+            _ = streaming.wait_for(|seen| *seen >= Seen::Slices) => {}
+        }
     };
     tokio::select! {
         () = ready => {}
-        () = wake.notified() => {}
+        _ = seen.wait_for(|seen| *seen == Seen::Block) => {}
     }
     Ok(())
 }
 
-/// Hands slices to the network in order. The stream's name contains the relaying round, so that a relay is not taken for
-/// a duplicate.
+/// A slice in the engine's envelope. The stream's name contains the relaying round, so that a relay is not taken for a
+/// duplicate.
+pub(super) fn stream_message(slice: Slice, relay_round: u32) -> StreamMessage<Slice> {
+    let mut id = Vec::with_capacity(16);
+    id.extend_from_slice(&slice.height.0.to_be_bytes());
+    id.extend_from_slice(&slice.round.0.to_be_bytes());
+    id.extend_from_slice(&relay_round.to_be_bytes());
+    let sequence = u64::from(slice.index);
+    StreamMessage::new(StreamId::new(WireBytes::from(id)), sequence, StreamContent::Data(slice))
+}
+
+/// Hands slices to the network in order.
 pub(super) async fn publish(network: mpsc::Sender<NetworkMsg<Horae>>, slices: Vec<Slice>, relay_round: u32) -> Done {
     for slice in slices {
-        let mut id = Vec::with_capacity(16);
-        id.extend_from_slice(&slice.height.to_be_bytes());
-        id.extend_from_slice(&slice.round.to_be_bytes());
-        id.extend_from_slice(&relay_round.to_be_bytes());
-        let sequence = u64::from(slice.index);
-        let message = StreamMessage::new(StreamId::new(WireBytes::from(id)), sequence, StreamContent::Data(slice));
+        let message = stream_message(slice, relay_round);
         if network.send(NetworkMsg::PublishProposalPart(message)).await.is_err() {
             return Done::NetworkGone;
         }

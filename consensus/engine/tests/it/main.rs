@@ -28,6 +28,7 @@ impl Node {
     }
 
     async fn start(&mut self) {
+        self.chain.slices.lock().unwrap().clear();
         self.handle = Some(start(self.config.clone(), self.chain.clone()).await.unwrap());
     }
 
@@ -87,7 +88,14 @@ impl Cluster {
                 timing: shape.timing,
                 equivocate: None,
             };
-            let chain = ToyChain::new(own, set.clone(), domain.clone(), shape.turn_blocks, shape.payload_bytes);
+            let chain = ToyChain::new(
+                own,
+                set.clone(),
+                domain.clone(),
+                shape.turn_blocks,
+                shape.payload_bytes,
+                shape.timing.block_interval,
+            );
             Node { config, chain, handle: None }
         });
         Self { nodes: nodes.collect(), _folder: folder }
@@ -241,6 +249,33 @@ async fn everybody_stops_and_starts_again() {
     cluster.assert_equal(height + 7);
 }
 
+/// Slices left, the block was never finished: after a restart that place is never used again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_stopped_in_mid_block_leaves_the_round() {
+    let shape = Shape { weights: vec![1], turn_blocks: 5, payload_bytes: 10, timing: TIMING };
+    let mut cluster = Cluster::new(&shape);
+    let node = &mut cluster.nodes[0];
+    *node.chain.stall_at.lock().unwrap() = Some(3);
+    node.start().await;
+    node.chain.reaches(2, LIMIT).await;
+    let begin = Instant::now();
+    while !node.chain.sent.lock().unwrap().iter().any(|slice| slice.height.0 == 3) {
+        assert!(begin.elapsed() < LIMIT, "nothing was streamed");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    node.stop().await;
+    *node.chain.stall_at.lock().unwrap() = None;
+    node.start().await;
+    node.chain.reaches(5, LIMIT).await;
+    node.stop().await;
+    assert!(node.chain.blocks()[2].certificate.round.0 > 0, "the round with half a block was used again");
+    let mut places = std::collections::BTreeMap::new();
+    for slice in node.chain.sent.lock().unwrap().iter() {
+        let before = places.insert((slice.height, slice.round, slice.index), slice.body.clone());
+        assert!(before.is_none_or(|before| before == slice.body), "two slices at one place");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_process_and_a_lost_log_are_refused() {
     let shape = Shape { weights: vec![1], turn_blocks: 5, payload_bytes: 10, timing: TIMING };
@@ -252,7 +287,14 @@ async fn a_second_process_and_a_lost_log_are_refused() {
     node.stop().await;
 
     // The same folder, but a chain that was restored from an older copy.
-    let older = ToyChain::new(node.signer(), node.chain.set().clone(), node.config.domain.clone(), 5, 10);
+    let older = ToyChain::new(
+        node.signer(),
+        node.chain.set().clone(),
+        node.config.domain.clone(),
+        5,
+        10,
+        TIMING.block_interval,
+    );
     let ahead = start(node.config.clone(), older).await;
     assert!(matches!(ahead, Err(EngineError::Record(RecordError::AheadOfLog { head: 0, .. }))), "{ahead:?}");
     // With its own chain it goes on.

@@ -1,13 +1,14 @@
 //! A chain small enough to read: blocks of a header and a payload, kept in memory.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 use async_trait::async_trait;
-use consensus::{AppError, Application, Built, Candidate, Evidence, Refusal, slices};
-use protocol::{CommitCertificate, Domain, Height, Leadership, Round, SequencerSet};
+use consensus::{AppError, Application, Built, Candidate, Evidence, Refusal, Turn, slices};
+use protocol::{CommitCertificate, Domain, Height, Leadership, SequencerSet, Slice};
 use tokio::sync::watch;
 
 #[derive(RlpEncodable, RlpDecodable, Clone, Debug, PartialEq)]
@@ -21,7 +22,9 @@ pub(crate) struct ToyHeader {
 #[derive(RlpEncodable, RlpDecodable, Clone, Debug, PartialEq)]
 pub(crate) struct ToyBlock {
     pub(crate) header: ToyHeader,
-    pub(crate) payload: Bytes,
+    pub(crate) payload: Vec<Bytes>,
+    ommers: Vec<u64>,
+    withdrawals: Vec<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -40,6 +43,13 @@ pub(crate) struct ToyChain {
     domain: Domain,
     turn_blocks: u64,
     payload_bytes: usize,
+    interval_ms: u64,
+    /// Places of the slices of this run.
+    pub(crate) slices: Mutex<BTreeSet<(u64, u32, u32)>>,
+    /// Our own slices, of all runs.
+    pub(crate) sent: Mutex<Vec<Slice>>,
+    /// Streaming this height stops in the middle.
+    pub(crate) stall_at: Mutex<Option<u64>>,
     blocks: Mutex<Vec<Committed>>,
     pub(crate) evidence: Mutex<Vec<Evidence>>,
     head: watch::Sender<u64>,
@@ -56,6 +66,7 @@ impl ToyChain {
         domain: Domain,
         turn_blocks: u64,
         payload_bytes: usize,
+        interval: Duration,
     ) -> Arc<Self> {
         Arc::new(Self {
             own,
@@ -63,6 +74,10 @@ impl ToyChain {
             domain,
             turn_blocks,
             payload_bytes,
+            interval_ms: interval.as_millis() as u64,
+            slices: Mutex::default(),
+            sent: Mutex::default(),
+            stall_at: Mutex::new(None),
             blocks: Mutex::new(Vec::new()),
             evidence: Mutex::new(Vec::new()),
             head: watch::channel(0).0,
@@ -116,19 +131,41 @@ impl Application for ToyChain {
 
     async fn ready(&self, _: Height) {}
 
-    async fn propose(&self, height: Height, _: Round, _: Instant) -> Result<Built, AppError> {
-        let blocks = self.blocks.lock().unwrap();
-        assert_eq!(height.0, blocks.len() as u64 + 1);
-        let header = ToyHeader {
-            height: height.0,
-            parent: blocks.last().map_or(B256::ZERO, |last| last.hash),
-            leader: self.own,
-            timestamp_ms: now_ms(),
+    async fn propose(&self, turn: Turn) -> Result<Built, AppError> {
+        let (header, parent_ms) = {
+            let blocks = self.blocks.lock().unwrap();
+            assert_eq!(turn.height.0, blocks.len() as u64 + 1);
+            let parent = blocks.last().map_or(B256::ZERO, |last| last.hash);
+            let parent_ms = blocks.last().map_or(0, |last| last.header.timestamp_ms);
+            let due = now_ms().max(parent_ms + self.interval_ms);
+            (ToyHeader { height: turn.height.0, parent, leader: self.own, timestamp_ms: due }, parent_ms)
         };
-        let block = ToyBlock { header, payload: vec![7; self.payload_bytes].into() };
+        // Two pieces, with the rest of the interval between them.
+        let mut stream = header.timestamp_ms.to_be_bytes().to_vec();
+        Bytes::from(vec![7; self.payload_bytes]).encode(&mut stream);
+        let (first, second) = stream.split_at(stream.len() / 2);
+        turn.stream.send(Bytes::copy_from_slice(first)).await.unwrap();
+        if *self.stall_at.lock().unwrap() == Some(turn.height.0) {
+            std::future::pending::<()>().await;
+        }
+        if turn.round.0 == 0 && parent_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(header.timestamp_ms.saturating_sub(now_ms()))).await;
+        }
+        turn.stream.send(Bytes::copy_from_slice(second)).await.unwrap();
         let mut bytes = Vec::new();
-        block.encode(&mut bytes);
-        Ok(Built { hash: slices::block_hash(&bytes).unwrap(), block: bytes.into() })
+        header.encode(&mut bytes);
+        Ok(Built { hash: keccak256(&bytes), header: bytes.into() })
+    }
+
+    fn slice(&self, slice: &Slice) {
+        let mut slices = self.slices.lock().unwrap();
+        assert!(slice.height.0 <= self.head().0 + 1, "a slice of a height that has not begun");
+        let place = (slice.height.0, slice.round.0, slice.index);
+        assert!(slices.insert(place), "slice {place:?} came twice");
+    }
+
+    fn sent(&self, slice: &Slice) {
+        self.sent.lock().unwrap().push(slice.clone());
     }
 
     async fn validate(&self, candidate: Candidate) -> Result<(), Refusal> {

@@ -4,7 +4,7 @@ use alloy_primitives::{Address, B256, Bytes};
 use k256::ecdsa::SigningKey;
 use libp2p::PeerId;
 use proptest::prelude::*;
-use protocol::{BatchHeader, BatchIndex, CompactSignature, Domain, Height, signing};
+use protocol::{BatchHeader, BatchIndex, CompactSignature, Domain, Height, Round, Slice, SliceBody, signing};
 
 use crate::{
     BatchProposal, BatchSignature, BindingError, BlocksRequest, DataKind, DecidedBlock, Gossip, HeadStatus,
@@ -52,6 +52,12 @@ pub(super) fn signature(index: u64, key: &SigningKey) -> BatchSignature {
     BatchSignature { index: BatchIndex(index), hash: header.hash(), signature }
 }
 
+pub(super) fn slice(index: u32, data: Vec<u8>, key: &SigningKey) -> Slice {
+    let (height, round, body) = (Height(9), Round(0), SliceBody::Data(data.into()));
+    let digest = domain().digest(&protocol::slice::statement(height, round, index, &body));
+    Slice { height, round, index, body, signature: CompactSignature::sign(key, &digest).unwrap() }
+}
+
 fn round_trip(message: &Gossip) {
     let bytes = message.encode().unwrap();
     assert_eq!(Gossip::decode(message.topic(), &bytes).as_ref(), Some(message));
@@ -71,6 +77,11 @@ proptest! {
     fn blocks_round_trip(block in prop::collection::vec(any::<u8>(), 1..3_000),
                          certificate in prop::collection::vec(any::<u8>(), 1..MAX_CERTIFICATE_BYTES)) {
         round_trip(&Gossip::Block(DecidedBlock { block: block.into(), certificate: certificate.into() }));
+    }
+
+    #[test]
+    fn slices_round_trip(data in prop::collection::vec(any::<u8>(), 0..3_000), index in any::<u32>()) {
+        round_trip(&Gossip::Slice(Box::new(slice(index, data, &key(1)))));
     }
 
     #[test]

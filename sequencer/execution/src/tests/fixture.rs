@@ -11,11 +11,12 @@ use protocol::{
     BlockAttributes, L1Origin, RecoveredTx,
     block::L1_BLOCK,
     genesis::{GenesisAccount, Params},
-    state::{Account, AccountDiff, StateDiff},
+    state::{Account, AccountDiff, StateDiff, StateReader},
 };
 
 use crate::{
-    BlockBuilder, ChainConfig, DecodedBlock, ExecutedBlock, decode_block, memory::MemoryState, recover, verify_block,
+    BlockBuilder, BlockVerifier, ChainConfig, DecodedBlock, ExecutedBlock, PendingState, decode_block,
+    memory::MemoryState, recover, verify_block,
 };
 
 pub(crate) const CHAIN_ID: u64 = 59_902;
@@ -186,8 +187,9 @@ impl Chain {
         let built = self.build(deposits.clone(), transactions);
         let decoded = self.decode(&alloy_rlp::encode(&built.block)).unwrap();
         assert_eq!(decoded.hash, built.hash);
-        let verified = self.verify(&self.attributes(deposits), &decoded).unwrap();
+        let verified = self.verify(&self.attributes(deposits.clone()), &decoded).unwrap();
         assert_eq!(verified, built);
+        assert_eq!(self.verify_as_it_comes(&built, &self.attributes(deposits)), built);
         let supply = self.supply();
         self.state.apply(&built.diff);
         assert_eq!(self.state.roots().state_root, built.block.header.state_root);
@@ -197,6 +199,27 @@ impl Chain {
         self.state.block_hashes.insert(built.block.header.number, built.hash);
         self.parent = Sealed::new_unchecked(built.block.header.clone(), built.hash);
         built
+    }
+
+    /// Verifies a block transaction by transaction, and holds the pending state on the way against the block's own.
+    fn verify_as_it_comes(&self, built: &ExecutedBlock, attributes: &BlockAttributes) -> ExecutedBlock {
+        let state = Arc::new(self.state.clone());
+        let mut verifier = BlockVerifier::new(&self.config, &self.parent, attributes, state.clone()).unwrap();
+        for (index, tx) in built.block.body.transactions.iter().enumerate() {
+            let item = alloy_rlp::encode(tx);
+            verifier.push(&crate::decode_item(&self.config, index, &item, &|_| None).unwrap()).unwrap();
+        }
+        let pending = PendingState::new(state, Arc::new(verifier.builder().diff()));
+        let mut after = self.state.clone();
+        after.apply(&built.diff);
+        for (address, (account, storage)) in &after.accounts {
+            assert_eq!(pending.account(address).unwrap(), Some(*account));
+            for (slot, value) in storage {
+                assert_eq!(pending.storage(address, slot).unwrap(), *value);
+            }
+            assert_eq!(pending.code(&account.code_hash).unwrap(), after.code(&account.code_hash).unwrap());
+        }
+        verifier.finish(&built.block.header, &self.state).unwrap()
     }
 
     pub(crate) fn supply(&self) -> U256 {

@@ -119,6 +119,39 @@ fn deposits_must_be_exactly_the_queue_s() {
     assert_eq!(inflated, InvalidBlock::Deposit { index: 1 });
 }
 
+/// The same rules for a block that comes piece by piece, where nothing can be checked ahead.
+#[test]
+fn a_block_in_pieces_is_judged_as_a_whole_one() {
+    let case = case();
+    let honest = &case.honest.block;
+    let judge = |order: &[usize]| {
+        let state = std::sync::Arc::new(case.chain.state.clone());
+        let mut verifier =
+            crate::BlockVerifier::new(&case.chain.config, &case.chain.parent, &case.attributes, state).unwrap();
+        for at in order {
+            let item = alloy_rlp::encode(&honest.body.transactions[*at]);
+            verifier.push(&crate::decode_item(&case.chain.config, *at, &item, &|_| None)?)?;
+        }
+        verifier.finish(&honest.header, &case.chain.state).map(|executed| executed.hash)
+    };
+    assert_eq!(judge(&[0, 1, 2, 3, 4]).unwrap(), case.honest.hash);
+    for (order, expected) in [
+        (&[][..], InvalidBlock::Attributes),
+        (&[1, 0], InvalidBlock::Attributes),
+        (&[0, 1], InvalidBlock::Deposit { index: 2 }),
+        (&[0, 2, 1], InvalidBlock::Deposit { index: 1 }),
+        (&[0, 1, 3], InvalidBlock::Deposit { index: 2 }),
+        (&[0, 1, 2, 3, 4, 1], InvalidBlock::Deposit { index: 5 }),
+        (&[0, 1, 2, 3], InvalidBlock::Header("transactionsRoot")),
+    ] {
+        match judge(order) {
+            Err(VerifyError::Invalid(reason)) => assert_eq!(reason, expected, "{order:?}"),
+            other => panic!("{order:?}: {other:?}"),
+        }
+    }
+    assert_eq!(crate::decode_item(&case.chain.config, 0, &[0xc1, 0x05], &|_| None), Err(InvalidBlock::Malformed));
+}
+
 #[test]
 fn attributes_must_be_the_expected_ones() {
     let case = case();

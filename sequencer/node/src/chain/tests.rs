@@ -5,7 +5,6 @@ use alloy_sol_types::{SolCall, SolEvent};
 use derivation::batch_block;
 use execution::{BlockBuilder, CallEnvironment, CallRequest, call, genesis_block};
 use l1::{FinalBlock, Snapshot};
-use mempool::{Limits, Pool};
 use protocol::{
     Epoch, Member, SequencerSet, SnapshotId, Weight,
     block::L2_SEQUENCER_SET as SEQUENCER_SET,
@@ -113,8 +112,8 @@ impl Node {
     fn build(&self) -> Arc<Candidate> {
         let head = self.head();
         let leader = self.chain.epochs().leadership(&head.header).unwrap().leaders[0];
-        let best = Pool::new(Limits::default(), 0).best(0);
-        self.chain.build(leader, timestamp_ms(&head.header) + 500, best).unwrap().0
+        let builder = self.chain.open_block(&head, leader, timestamp_ms(&head.header) + 500).unwrap();
+        self.chain.keep(builder.finish(self.chain.store()).unwrap())
     }
 
     /// Asks the mirror, in the state after the head.
