@@ -250,7 +250,7 @@ impl Rpc {
     /// # Errors
     /// As [`Rpc::call`].
     pub async fn receipt(&self, hash: B256) -> Result<Option<ReceiptView>> {
-        Ok(self.first_receipt(hash).await?.filter(|receipt| !receipt.is_pending()))
+        self.call("eth_getTransactionReceipt", (hash,)).await
     }
 
     /// The receipt of a transaction that is decided, or in the pending block.
@@ -258,7 +258,7 @@ impl Rpc {
     /// # Errors
     /// As [`Rpc::call`].
     pub async fn first_receipt(&self, hash: B256) -> Result<Option<ReceiptView>> {
-        self.call("eth_getTransactionReceipt", (hash,)).await
+        self.call("eth_getTransactionReceipt", (hash, "pending")).await
     }
 
     /// Sends a signed transaction.

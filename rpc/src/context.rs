@@ -147,6 +147,11 @@ impl Context {
         self.backend.header(number)?.ok_or(HEADER_NOT_FOUND)
     }
 
+    /// The decided block of a transaction, with receipts, and the transaction's index in it.
+    pub(crate) fn decided(&self, hash: B256) -> RpcResult<Option<(Executed, usize)>> {
+        Ok(self.executed(hash)?.filter(|((block, _), _)| !block.hash().is_zero()))
+    }
+
     /// The decided or pending block of a transaction, with receipts, and the transaction's index in it.
     pub(crate) fn executed(&self, hash: B256) -> RpcResult<Option<(Executed, usize)>> {
         let Some(position) = self.backend.transaction_position(hash)? else { return Ok(None) };

@@ -72,8 +72,12 @@ pub struct PooledView {
 
 /// A pooled transaction.
 pub fn pooled(transaction: &protocol::RecoveredTx) -> PooledView {
-    let recovered = Recovered::new_unchecked(transaction.envelope.clone(), transaction.sender);
-    let transaction = Transaction::from_transaction(recovered, OpTransactionInfo::default());
+    unplaced(Recovered::new_unchecked(transaction.envelope.clone(), transaction.sender))
+}
+
+/// A transaction without a decided block.
+pub fn unplaced(transaction: RecoveredTransaction) -> PooledView {
+    let transaction = Transaction::from_transaction(transaction, OpTransactionInfo::default());
     PooledView { transaction, block_timestamp: None }
 }
 

@@ -1,6 +1,6 @@
 //! Blocks, transactions and receipts.
 
-use alloy_eips::{BlockId, Encodable2718};
+use alloy_eips::{BlockId, BlockNumberOrTag, Encodable2718};
 use alloy_primitives::{B256, Bytes, U64};
 use alloy_rpc_types_eth::Header;
 use op_alloy_rpc_types::{OpTransactionReceipt, Transaction};
@@ -30,7 +30,7 @@ pub(super) fn register(registry: &mut Registry) {
     registry.light("eth_getTransactionByHash", 1, transaction_by_hash);
     registry.light("eth_getTransactionByBlockNumberAndIndex", 2, transaction_by_number);
     registry.light("eth_getTransactionByBlockHashAndIndex", 2, transaction_by_block_hash);
-    registry.light("eth_getTransactionReceipt", 1, transaction_receipt);
+    registry.light("eth_getTransactionReceipt", 2, transaction_receipt);
     registry.light("eth_getRawTransactionByHash", 1, raw_transaction);
     registry.light("eth_getRawTransactionByBlockNumberAndIndex", 2, raw_by_number);
     registry.light("eth_getRawTransactionByBlockHashAndIndex", 2, raw_by_block_hash);
@@ -113,20 +113,25 @@ fn uncle_by_hash(_: &Context, args: &Args) -> RpcResult<Option<Header>> {
     Ok(None)
 }
 
-/// A transaction, in a block or not.
+/// A transaction, decided or not.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 enum AnyTransaction {
-    Executed(Transaction),
+    Decided(Transaction),
     Pooled(PooledView),
 }
 
 fn transaction_by_hash(context: &Context, args: &Args) -> RpcResult<Option<AnyTransaction>> {
     let hash = args.required::<HashArg>(0)?.0;
-    if let Some(((block, receipts), index)) = context.executed(hash)? {
-        return Ok(convert::transaction(&block, &receipts, index).map(AnyTransaction::Executed));
+    if let Some(((block, receipts), index)) = context.decided(hash)? {
+        return Ok(convert::transaction(&block, &receipts, index).map(AnyTransaction::Decided));
     }
-    Ok(context.backend.pooled(hash).map(|pooled| AnyTransaction::Pooled(convert::pooled(&pooled))))
+    if let Some(pooled) = context.backend.pooled(hash) {
+        return Ok(Some(AnyTransaction::Pooled(convert::pooled(&pooled))));
+    }
+    // In a slice that came before the transaction itself.
+    let pending = context.executed(hash)?.and_then(|((block, _), index)| block.transactions.get(index).cloned());
+    Ok(pending.map(|transaction| AnyTransaction::Pooled(convert::unplaced(transaction))))
 }
 
 fn indexed(context: &Context, id: BlockId, args: &Args) -> RpcResult<Option<(Executed, usize)>> {
@@ -156,9 +161,10 @@ pub(super) struct TaggedReceipt {
     block_tag: &'static str,
 }
 
-/// The receipt of a decided or pending transaction.
-pub(super) fn tagged_receipt(context: &Context, hash: B256) -> RpcResult<Option<TaggedReceipt>> {
-    let Some(((block, receipts), index)) = context.executed(hash)? else { return Ok(None) };
+/// The receipt of a decided transaction, or of one that is executed already in the pending block.
+pub(super) fn tagged_receipt(context: &Context, hash: B256, pending: bool) -> RpcResult<Option<TaggedReceipt>> {
+    let found = if pending { context.executed(hash)? } else { context.decided(hash)? };
+    let Some(((block, receipts), index)) = found else { return Ok(None) };
     let heads = context.backend.heads();
     let block_tag = match block.number() {
         number if number <= heads.finalized.number => "finalized",
@@ -169,8 +175,11 @@ pub(super) fn tagged_receipt(context: &Context, hash: B256) -> RpcResult<Option<
     Ok(convert::receipt(&block, &receipts, index).map(|receipt| TaggedReceipt { receipt, block_tag }))
 }
 
+/// Of decided transactions, as everywhere: clients read `latest` right after. With the tag `pending` as second argument, also
+/// of executed ones.
 fn transaction_receipt(context: &Context, args: &Args) -> RpcResult<Option<TaggedReceipt>> {
-    tagged_receipt(context, args.required::<HashArg>(0)?.0)
+    let pending = args.optional::<NumberOrTag>(1)?.is_some_and(|tag| tag.0 == BlockNumberOrTag::Pending);
+    tagged_receipt(context, args.required::<HashArg>(0)?.0, pending)
 }
 
 /// The EIP-2718 bytes of a transaction in a block or in the pool.

@@ -63,7 +63,7 @@ async fn receipt(
     mut events: broadcast::Receiver<ChainEvent>,
 ) -> RpcResult<TaggedReceipt> {
     loop {
-        if let Some(receipt) = tagged_receipt(context, hash)? {
+        if let Some(receipt) = tagged_receipt(context, hash, true)? {
             return Ok(receipt);
         }
         // Only a new block or slice can change the answer; missed events are made up for by asking again.

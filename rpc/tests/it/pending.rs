@@ -26,11 +26,14 @@ async fn a_streamed_block_is_pending_until_it_is_decided() {
     // The test node's nonce is 5 + height.
     assert_eq!(served.call("eth_getTransactionCount", json!([signer(1), "pending"])).await, "0xa");
     assert_eq!(served.call("eth_getTransactionCount", json!([signer(1), "latest"])).await, "0x9");
-    let receipt = served.call("eth_getTransactionReceipt", json!([hash])).await;
+    // Who does not ask for it gets no provisional answer: clients read `latest` after a receipt.
+    assert_eq!(served.call("eth_getTransactionReceipt", json!([hash])).await, Value::Null);
+    assert_eq!(served.call("eth_getTransactionReceipt", json!([hash, "latest"])).await, Value::Null);
+    assert_eq!(served.call("eth_getTransactionByHash", json!([hash])).await["blockHash"], Value::Null);
+    let receipt = served.call("eth_getTransactionReceipt", json!([hash, "pending"])).await;
     assert_eq!(receipt["blockTag"], "pending");
     assert_eq!((&receipt["blockNumber"], &receipt["blockHash"]), (&json!(number), &json!(B256::ZERO)));
     assert_eq!(receipt["status"], "0x1");
-    assert_eq!(served.call("eth_getTransactionByHash", json!([hash])).await["blockHash"], json!(B256::ZERO));
     let logs = async |to: &str| {
         let filter = json!({ "fromBlock": "0x4", "toBlock": to, "address": TOKEN });
         served.call("eth_getLogs", json!([filter])).await.as_array().unwrap().len()
@@ -42,9 +45,9 @@ async fn a_streamed_block_is_pending_until_it_is_decided() {
 
     // Another round, another block: what was there is gone.
     served.node.stream(vec![transfer(77, 2)]);
-    assert_eq!(served.call("eth_getTransactionReceipt", json!([hash])).await, Value::Null);
+    assert_eq!(served.call("eth_getTransactionReceipt", json!([hash, "pending"])).await, Value::Null);
     let decided = served.node.append(users);
-    let receipt = served.call("eth_getTransactionReceipt", json!([hash])).await;
+    let receipt = served.call("eth_getTransactionReceipt", json!([hash, "pending"])).await;
     assert_eq!((&receipt["blockTag"], &receipt["blockHash"]), (&json!("latest"), &json!(decided.0.hash())));
 }
 

@@ -158,8 +158,7 @@ async fn calls(served: &Served) -> Vec<(&'static str, Value)> {
     let streamed = crate::chain::every_type()[2].clone();
     let hash = streamed.tx_hash();
     served.node.stream(vec![streamed]);
-    calls.push(("eth_getTransactionByHash", json!([hash])));
-    calls.push(("eth_getTransactionReceipt", json!([hash])));
+    calls.push(("eth_getTransactionReceipt", json!([hash, "pending"])));
     calls.push(("eth_getBlockReceipts", json!(["pending"])));
     calls.push(("eth_getLogs", json!([{ "fromBlock": "latest", "toBlock": "pending" }])));
     calls
