@@ -88,6 +88,7 @@ interface ISlashing {
         uint256 indexed caseId, uint64 indexed operatorId, uint256 fraction, uint256 taken, uint256 bounty
     );
     event BountyPaid(address indexed submitter, uint256 amount);
+    event Forwarded(uint256 amount);
     event CouncilChanged(address indexed previous, address indexed council);
 
     /// The two statements can both be honest.
@@ -170,6 +171,9 @@ interface ISlashing {
     function execute(uint256 caseId) external returns (uint256 taken);
     /// Pays the bounties an account has earned to it. Anyone.
     function payBounty(address submitter) external returns (uint256 amount);
+    /// Sends the insurance pool what came in outside `execute`: redelegated stake pays its part of a slash later
+    /// (`IStaking.enforce`). No bounty is taken from it. Anyone.
+    function forward() external returns (uint256 amount);
     /// Governance: who else may cancel; zero for nobody.
     function setCouncil(address council) external;
 
@@ -197,6 +201,8 @@ interface ISlashing {
         returns (bytes32);
     /// Bounty earned and not yet paid.
     function owed(address submitter) external view returns (uint256);
+    /// Bounties of all submitters not yet paid.
+    function totalOwed() external view returns (uint256);
     function council() external view returns (address);
     function governance() external view returns (address);
     /// Seconds a case can be appealed, and in which cases count as one event with it.

@@ -63,6 +63,8 @@ contract Slashing is ISlashing {
     mapping(bytes32 key => uint256) public recordedIn;
     /// @inheritdoc ISlashing
     mapping(address submitter => uint256) public owed;
+    /// @inheritdoc ISlashing
+    uint256 public totalOwed;
 
     /// @param staking Whose stake is taken.
     /// @param sequencerSet Whose newest snapshot is the measure.
@@ -194,11 +196,9 @@ contract Slashing is ISlashing {
         taken = STAKING.slash(operatorId, fraction, self.openedAt, address(this));
         uint256 bounty = taken * BOUNTY_PERCENT / 100;
         owed[self.submitter] += bounty;
+        totalOwed += bounty;
         emit CaseExecuted(caseId, operatorId, fraction, taken, bounty);
-        if (taken != 0) {
-            _METIS.forceApprove(address(INSURANCE_POOL), taken - bounty);
-            INSURANCE_POOL.fund(taken - bounty);
-        }
+        if (taken != 0) _insure(taken - bounty);
     }
 
     /// @inheritdoc ISlashing
@@ -206,8 +206,17 @@ contract Slashing is ISlashing {
         amount = owed[submitter];
         if (amount == 0) revert NothingOwed(submitter);
         owed[submitter] = 0;
+        totalOwed -= amount;
         emit BountyPaid(submitter, amount);
         _METIS.safeTransfer(submitter, amount);
+    }
+
+    /// @inheritdoc ISlashing
+    function forward() external returns (uint256 amount) {
+        amount = _METIS.balanceOf(address(this)) - totalOwed;
+        if (amount == 0) revert NothingOwed(address(INSURANCE_POOL));
+        emit Forwarded(amount);
+        _insure(amount);
     }
 
     /// @inheritdoc ISlashing
@@ -263,6 +272,11 @@ contract Slashing is ISlashing {
         returns (bytes32)
     {
         return keccak256(abi.encode(operatorId, offence, height, round, index));
+    }
+
+    function _insure(uint256 amount) private {
+        _METIS.forceApprove(address(INSURANCE_POOL), amount);
+        INSURANCE_POOL.fund(amount);
     }
 
     /// Opens a case with this offence, or adds it to the one that is open.

@@ -497,6 +497,28 @@ contract SlashingTest is Court {
         assertEq(staking.operator(1).stake, STAKE - taken);
     }
 
+    /// What a redelegation pays later goes to the insurance pool whole; bounties stay where they are.
+    function test_forward_redelegation_succeeds() external {
+        address delegator = makeAddr("delegator");
+        fund(delegator, 1_000 ether);
+        vm.startPrank(delegator);
+        uint256 shares = staking.delegate(1, 1_000 ether, 0);
+        (, uint256 request) = staking.redelegate(1, 2, shares, 0);
+        vm.stopPrank();
+        accuse(1, HEIGHT);
+        uint256 taken = executeInTime(1);
+        vm.expectRevert(abi.encodeWithSelector(ISlashing.NothingOwed.selector, address(insurancePool)));
+        slashing.forward();
+        assertEq(staking.enforce(request), 10 ether);
+        uint256 insured = metis.balanceOf(address(insurancePool));
+        vm.expectEmit(address(slashing));
+        emit ISlashing.Forwarded(10 ether);
+        assertEq(slashing.forward(), 10 ether);
+        assertEq(metis.balanceOf(address(insurancePool)), insured + 10 ether);
+        assertEq(slashing.totalOwed(), taken * 15 / 100);
+        assertEq(metis.balanceOf(address(slashing)), taken * 15 / 100);
+    }
+
     /// 20,000 of 80,000 alone is 1 %; the next 20,000 make more than a third, which is everything.
     function test_execute_thirdOfTheWeight_succeeds() external {
         accuse(1, HEIGHT);
