@@ -60,6 +60,8 @@ fn predeploys(l1: &L1Contracts) -> Vec<(Address, GenesisAccount)> {
         let storage = if slot_0.is_zero() { BTreeMap::new() } else { [(B256::ZERO, B256::from(slot_0))].into() };
         GenesisAccount { nonce: 1, code: code.clone(), storage, ..Default::default() }
     };
+    // The least amount that is worth a withdrawal, one METIS, above the recipient.
+    let recipient = (U256::from(1_000_000_000_000_000_000u64) << 160) | U256::from_be_bytes(l1.rewards.into_word().0);
     let bridge = U256::from_be_bytes(l1.l1_bridge.into_word().0);
     let mut all = vec![
         (protocol::block::L1_BLOCK, account(&code::L1Block::DEPLOYED_BYTECODE, U256::ZERO)),
@@ -69,7 +71,7 @@ fn predeploys(l1: &L1Contracts) -> Vec<(Address, GenesisAccount)> {
         (protocol::block::L2_BRIDGE, account(&code::L2Bridge::DEPLOYED_BYTECODE, bridge)),
         (protocol::block::TOKEN_FACTORY, account(&code::BridgedTokenFactory::DEPLOYED_BYTECODE, U256::ZERO)),
     ];
-    all.extend(VAULTS.map(|vault| (vault, account(&code::FeeVault::DEPLOYED_BYTECODE, U256::ZERO))));
+    all.extend(VAULTS.map(|vault| (vault, account(&code::FeeVault::DEPLOYED_BYTECODE, recipient))));
     all
 }
 
@@ -99,16 +101,15 @@ pub async fn found(plan: &Plan) -> Result<Genesis> {
     let config = DeployConfig::devnet(operators, deployer.address());
     let deployment = deploy(&client, &deployer, &config).await.wrap_err("deployment of the contracts")?;
     client.provider().anvil_mine(Some(FINALITY_BLOCKS), None).await.wrap_err("anvil_mine")?;
-    genesis(deployment)
+    genesis(deployment, plan.params.clone())
 }
 
-fn genesis(deployment: Deployment) -> Result<Genesis> {
+fn genesis(deployment: Deployment, params: Params) -> Result<Genesis> {
     let mut alloc = BTreeMap::new();
     alloc.extend(predeploys(&deployment.contracts));
     for account in keys::accounts()? {
         alloc.insert(account.address(), GenesisAccount { balance: FUNDS, ..Default::default() });
     }
-    let params = params();
     Ok(Genesis {
         chain_id: L2_CHAIN_ID,
         // One idle interval before the origin: the first block is due at once.

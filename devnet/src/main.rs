@@ -26,6 +26,7 @@ mod plan;
 mod process;
 mod registry;
 mod scenarios;
+mod stake;
 mod status;
 mod supervise;
 mod transactions;

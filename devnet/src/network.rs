@@ -8,9 +8,8 @@ use std::{
 };
 
 use alloy::signers::local::PrivateKeySigner;
-use alloy_sol_types::SolCall;
 use eyre::{Result, WrapErr, bail, ensure, eyre};
-use l1::{ClientConfig, L1Call, L1Client, SenderConfig, TransactionSender, contracts::SequencerSet};
+use l1::{ClientConfig, L1Client};
 use node::config::Role;
 use protocol::Genesis;
 use tokio::process::Command;
@@ -118,6 +117,16 @@ impl Network {
     pub async fn kill_node(&mut self, name: &str) -> Result<()> {
         let process = self.nodes.remove(name).ok_or_else(|| eyre!("{name} does not run"))?;
         process.kill().await;
+        Ok(())
+    }
+
+    /// Asks one node to end, and waits for it.
+    ///
+    /// # Errors
+    /// It does not run, or had to be killed.
+    pub async fn stop_node(&mut self, name: &str) -> Result<()> {
+        let process = self.nodes.remove(name).ok_or_else(|| eyre!("{name} does not run"))?;
+        ensure!(process.stop().await, "{name} did not stop when asked");
         Ok(())
     }
 
@@ -279,17 +288,6 @@ impl Network {
             accounts: keys::accounts()?.iter().map(account).collect(),
             nodes: self.plan.nodes.iter().map(entry).collect::<Result<_>>()?,
         })
-    }
-
-    /// Freezes the set of the moment on L1. Anyone may; on a development network it is us.
-    ///
-    /// # Errors
-    /// L1 refuses, for instance because the last one is too fresh.
-    pub async fn snapshot(&self) -> Result<()> {
-        let sender = TransactionSender::spawn(self.l1()?, keys::derived("deployer")?, SenderConfig::default());
-        let input = SequencerSet::snapshotCall {}.abi_encode().into();
-        sender.send(L1Call { to: Some(self.genesis.l1.sequencer_set), input, ..Default::default() }).await?;
-        Ok(())
     }
 }
 

@@ -10,9 +10,10 @@ use std::{
 use alloy::signers::local::PrivateKeySigner;
 use eyre::{Result, WrapErr, ensure, eyre};
 use node::config::{self, Config, Da, Role};
+use protocol::genesis::Params;
 use serde::{Deserialize, Serialize};
 
-use crate::keys;
+use crate::{foundation, keys};
 
 /// Most sequencers: L1's largest set.
 pub const MAX_SEQUENCERS: usize = 32;
@@ -51,6 +52,8 @@ pub struct NodePlan {
     pub role: Role,
     /// Hot key of a sequencer.
     pub signer: Option<PrivateKeySigner>,
+    /// The key that follows it.
+    pub next_signer: Option<PrivateKeySigner>,
     /// Stake in whole METIS.
     pub stake: u64,
     /// JSON-RPC port.
@@ -82,8 +85,11 @@ pub struct Plan {
     pub folder: PathBuf,
     /// L1 port.
     pub l1: u16,
-    /// All nodes, sequencers first.
+    /// All nodes, those staked in genesis first.
     pub nodes: Vec<NodePlan>,
+    /// Parameters of a network that is founded.
+    pub params: Params,
+    ports: Ports,
 }
 
 /// Stakes differ, and with four or more sequencers none reaches a third: any one may fail.
@@ -109,6 +115,7 @@ impl Plan {
             let wish = RPC_PORT.saturating_add(u16::try_from(index).unwrap_or_default());
             nodes.push(NodePlan {
                 signer: if sequencer { Some(keys::derived(&name)?) } else { None },
+                next_signer: None,
                 stake: if sequencer { stake_of(index) } else { 0 },
                 rpc: ports.take(wish)?,
                 metrics: ports.take(wish.saturating_add(100))?,
@@ -119,7 +126,30 @@ impl Plan {
                 role,
             });
         }
-        Ok(Self { shape, folder, l1, nodes })
+        Ok(Self { shape, folder, l1, nodes, params: foundation::params(), ports })
+    }
+
+    /// Adds a sequencer that has no stake yet; returns its name.
+    ///
+    /// # Errors
+    /// No ports are free.
+    pub fn add_sequencer(&mut self) -> Result<String> {
+        let name = format!("sequencer-{}", self.sequencers().count());
+        let mut port = || self.ports.take(RPC_PORT);
+        let (rpc, metrics, consensus, network) = (port()?, port()?, port()?, port()?);
+        self.nodes.push(NodePlan {
+            name: name.clone(),
+            role: Role::Sequencer,
+            signer: Some(keys::derived(&name)?),
+            next_signer: None,
+            stake: 0,
+            rpc,
+            metrics,
+            consensus,
+            network,
+            faulty: None,
+        });
+        Ok(name)
     }
 
     /// L1 JSON-RPC.
@@ -158,20 +188,24 @@ impl Plan {
     pub fn write_node(&self, node: &NodePlan) -> Result<PathBuf> {
         let folder = self.node_folder(node);
         fs::create_dir_all(&folder).wrap_err_with(|| format!("cannot make {}", folder.display()))?;
-        let key_file = match &node.signer {
-            Some(signer) => {
-                let path = folder.join("signer.key");
-                write_private(&path, &alloy_primitives::hex::encode(signer.to_bytes()))?;
-                Some(path)
-            }
-            None => None,
+        let key = |key: &Option<PrivateKeySigner>, name: &str| -> Result<config::SignerConfig> {
+            let Some(key) = key else { return Ok(config::SignerConfig::default()) };
+            let path = folder.join(name);
+            write_private(&path, &alloy_primitives::hex::encode(key.to_bytes()))?;
+            Ok(config::SignerConfig { key_file: Some(path), ..Default::default() })
         };
+        let keys = (key(&node.signer, "signer.key")?, key(&node.next_signer, "next-signer.key")?);
         let file = folder.join("horae.toml");
-        fs::write(&file, self.config(node, &folder, key_file)?.to_toml()?).wrap_err("configuration file")?;
+        fs::write(&file, self.config(node, &folder, keys)?.to_toml()?).wrap_err("configuration file")?;
         Ok(file)
     }
 
-    fn config(&self, node: &NodePlan, folder: &Path, key_file: Option<PathBuf>) -> Result<Config> {
+    fn config(
+        &self,
+        node: &NodePlan,
+        folder: &Path,
+        (signer, next_signer): (config::SignerConfig, config::SignerConfig),
+    ) -> Result<Config> {
         let others = || self.sequencers().filter(|other| other.name != node.name);
         let address = |port: u16| format!("/ip4/127.0.0.1/tcp/{port}");
         // A follower of L1 knows nobody: what it says comes from L1 alone.
@@ -184,7 +218,8 @@ impl Plan {
             role: node.role,
             data_dir: folder.join("data"),
             genesis: self.genesis_file(),
-            signer: config::SignerConfig { key_file, ..Default::default() },
+            signer,
+            next_signer,
             l1: config::L1Config { url: self.l1_url(), poll_interval_ms: 200, ..Default::default() },
             consensus: config::ConsensusConfig {
                 listen: address(node.consensus),
@@ -200,6 +235,13 @@ impl Plan {
                 ..Default::default()
             },
             batcher: config::BatcherConfig { da: self.shape.da, resubmit_after_ms: 5_000 },
+            keeper: config::KeeperConfig {
+                interval_ms: 1_000,
+                stagger_ms: 3_000,
+                settle_every_s: 20,
+                gas_per_hour: 1_000_000_000,
+                ..Default::default()
+            },
             metrics: config::MetricsConfig { listen: Some(listen(node.metrics)?) },
             ..Config::default()
         })
@@ -222,6 +264,7 @@ fn write_private(path: &Path, text: &str) -> Result<()> {
 }
 
 /// Hands out free ports, none twice.
+#[derive(Clone, Debug)]
 struct Ports {
     wished: bool,
     next: u16,

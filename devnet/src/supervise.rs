@@ -1,4 +1,4 @@
-//! `devnet up`: founds or restarts the network, shows it, takes a snapshot of the set now and then, and stops everything.
+//! `devnet up`: founds or restarts the network, shows it, and stops everything.
 
 use std::{
     fs::{self, File},
@@ -20,8 +20,6 @@ use crate::{
     view::View,
 };
 
-/// Time between two snapshots of the sequencer set: about an epoch.
-const SNAPSHOT_EVERY: Duration = Duration::from_secs(50);
 /// Time between two looks at the network.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Time a detached network has to become ready.
@@ -104,26 +102,16 @@ pub async fn up(folder: PathBuf, options: Options) -> Result<()> {
 
 async fn watch(network: &mut Network, view: &mut View) -> Result<()> {
     let mut look = tokio::time::interval(LOOK_EVERY);
-    let mut snapshot = tokio::time::interval_at(tokio::time::Instant::now() + SNAPSHOT_EVERY, SNAPSHOT_EVERY);
     loop {
-        tokio::select! {
-            _ = look.tick() => {
-                anvil::keep_copy(&network.plan.folder);
-                for (name, words) in network.ended() {
-                    if name == "l1" {
-                        bail!("the L1 ended: {words}");
-                    }
-                    view.say(&format!("{name} ended: {words}"));
-                }
-                view.refresh().await;
+        look.tick().await;
+        anvil::keep_copy(&network.plan.folder);
+        for (name, words) in network.ended() {
+            if name == "l1" {
+                bail!("the L1 ended: {words}");
             }
-            _ = snapshot.tick() => {
-                // Without it the set stays as it is: nothing stops.
-                if let Err(error) = network.snapshot().await {
-                    view.say(&format!("no snapshot of the set: {error:#}"));
-                }
-            }
+            view.say(&format!("{name} ended: {words}"));
         }
+        view.refresh().await;
     }
 }
 

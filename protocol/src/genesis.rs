@@ -108,16 +108,24 @@ pub struct L1Contracts {
     pub chain_id: u64,
     /// METIS token.
     pub metis: Address,
+    /// `TimelockController`: owns what can be changed.
+    pub timelock: Address,
     /// `Staking`; also the verifying contract of every signature.
     pub staking: Address,
     /// `SequencerSet`.
     pub sequencer_set: Address,
+    /// `InsurancePool`.
+    pub insurance_pool: Address,
     /// `Portal`: queue of deposits, and the way out.
     pub portal: Address,
     /// `BatchRegistry`.
     pub batch_registry: Address,
     /// `OutputRegistry`.
     pub output_registry: Address,
+    /// `Slashing`.
+    pub slashing: Address,
+    /// `Rewards`.
+    pub rewards: Address,
     /// `L1Bridge`.
     pub l1_bridge: Address,
 }

@@ -11,6 +11,7 @@ use alloy::providers::{Provider, RootProvider};
 use alloy::rpc::types::{Block, Filter, Log, Transaction, TransactionReceipt, TransactionRequest};
 use alloy::transports::TransportResult;
 use alloy_primitives::{Address, B256, Bloom, BloomInput, Bytes, U256};
+use alloy_sol_types::SolCall;
 use protocol::L1Origin;
 
 use crate::L1Error;
@@ -169,6 +170,12 @@ impl L1Client {
     pub async fn call(&self, to: Address, input: Bytes) -> Result<Bytes, L1Error> {
         let request = TransactionRequest::default().to(to).input(input.into());
         self.request("eth_call", || self.provider.call(request.clone())).await
+    }
+
+    /// Reads a contract at the latest block.
+    pub async fn read<C: SolCall>(&self, contract: Address, call: &C) -> Result<C::Return, L1Error> {
+        let answer = self.call(contract, call.abi_encode().into()).await?;
+        C::abi_decode_returns(&answer).map_err(|_| L1Error::Malformed("eth_call"))
     }
 
     /// Gas a transaction would use at the latest block.

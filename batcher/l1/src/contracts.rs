@@ -6,6 +6,8 @@
 #![allow(missing_docs, clippy::too_many_arguments, clippy::indexing_slicing, clippy::unwrap_used, unreachable_pub)]
 
 use alloy_sol_types::{SolType, SolValue, sol};
+// Structs of interfaces find it here: theirs is the protocol's.
+use protocol::BatchHeader;
 
 sol!(
     /// The METIS token of a development network.
@@ -50,6 +52,30 @@ sol!(
     L1Bridge,
     "../../contracts/artifacts/L1Bridge.json"
 );
+sol!(
+    /// Punishes contradictions.
+    #[derive(Debug)]
+    Slashing,
+    "../../contracts/artifacts/Slashing.json"
+);
+sol!(
+    /// Pays for turns and signatures.
+    #[derive(Debug)]
+    Rewards,
+    "../../contracts/artifacts/Rewards.json"
+);
+sol!(
+    /// Holds what slashes take.
+    #[derive(Debug)]
+    InsurancePool,
+    "../../contracts/artifacts/InsurancePool.json"
+);
+sol!(
+    /// Owns what can be changed.
+    #[derive(Debug)]
+    TimelockController,
+    "../../contracts/artifacts/TimelockController.json"
+);
 
 /// A struct of the protocol as the struct of a contract's binding, or back. Both have the same ABI layout, or this does not
 /// compile; that the fields have the same names and order is tested for each pair.
@@ -75,5 +101,10 @@ mod tests {
     fn structs_of_contracts_are_the_protocols() {
         same::<BatchRegistry::BatchHeader, protocol::BatchHeader>();
         same::<OutputRegistry::BatchHeader, protocol::BatchHeader>();
+        same::<Slashing::BatchHeader, protocol::BatchHeader>();
+        same::<Rewards::BatchHeader, protocol::BatchHeader>();
+        same::<Slashing::Vote, protocol::signing::Vote>();
+        same::<Slashing::Proposal, protocol::signing::Proposal>();
+        same::<Slashing::Slice, protocol::signing::Slice>();
     }
 }

@@ -10,9 +10,12 @@ use protocol::L1Origin;
 use protocol::block::L2_BRIDGE;
 use protocol::genesis::L1Contracts;
 
-use crate::contracts::{BatchRegistry, DevnetMetis, IStaking, L1Bridge, OutputRegistry, Portal, SequencerSet, Staking};
+use crate::contracts::{
+    BatchRegistry, DevnetMetis, IRewards, IStaking, InsurancePool, L1Bridge, OutputRegistry, Portal, Rewards,
+    SequencerSet, Slashing, Staking, TimelockController,
+};
 use crate::events::{Event, decode};
-use crate::{L1Call, L1Client, L1Error, SendError, SenderConfig, Snapshot, TransactionSender};
+use crate::{L1Call, L1Client, L1Error, SendError, SenderConfig, Snapshot, Tag, TransactionSender};
 
 /// Wei of one METIS.
 const METIS: u128 = 1_000_000_000_000_000_000;
@@ -39,7 +42,7 @@ pub struct OperatorConfig {
 pub struct DeployConfig {
     /// Operators in the first snapshot.
     pub operators: Vec<OperatorConfig>,
-    /// Owner of the staking contract's entry switches.
+    /// Proposes to the timelock, which owns what can be changed.
     pub governance: Address,
     /// Seconds a withdrawal of stake waits.
     pub unbonding_delay: u64,
@@ -65,6 +68,16 @@ pub struct DeployConfig {
     pub permissionless_bond: u64,
     /// Seconds from a batch's acceptance until withdrawals may rely on it.
     pub finalization_window: u64,
+    /// Seconds what governance decides must wait.
+    pub timelock_delay: u64,
+    /// Seconds a case of misbehaviour can be appealed.
+    pub appeal_window: u64,
+    /// Seconds from now after which nothing can be appealed any more.
+    pub appeal_life: u64,
+    /// METIS wei per second of the reward stream.
+    pub reward_rate: u128,
+    /// Seconds over which fees are paid out.
+    pub fee_period: u64,
 }
 
 impl DeployConfig {
@@ -85,6 +98,11 @@ impl DeployConfig {
             permissionless_after: 60,
             permissionless_bond: 100,
             finalization_window: 30,
+            timelock_delay: 5,
+            appeal_window: 10,
+            appeal_life: 365 * 24 * 3_600,
+            reward_rate: METIS / 50,
+            fee_period: 60,
         }
     }
 }
@@ -111,7 +129,8 @@ pub async fn deploy(
 ) -> Result<Deployment, SendError> {
     let account = Account::new(client, deployer);
     let contracts = addresses(client.chain_id().await?, deployer.address(), client.nonce(deployer.address()).await?);
-    for (expected, init_code) in creations(&contracts, config) {
+    let now = client.header_at_tag(Tag::Latest).await?.origin.timestamp;
+    for (expected, init_code) in creations(&contracts, config, now) {
         if account.create(init_code).await? != expected {
             return Err(L1Error::Malformed("address of a creation").into());
         }
@@ -129,26 +148,49 @@ fn addresses(chain_id: u64, deployer: Address, nonce: u64) -> L1Contracts {
     L1Contracts {
         chain_id,
         metis: at(0),
-        staking: at(1),
-        sequencer_set: at(2),
-        portal: at(3),
-        batch_registry: at(4),
-        output_registry: at(5),
-        l1_bridge: at(6),
+        timelock: at(1),
+        staking: at(2),
+        sequencer_set: at(3),
+        insurance_pool: at(4),
+        portal: at(5),
+        batch_registry: at(6),
+        output_registry: at(7),
+        slashing: at(8),
+        rewards: at(9),
+        l1_bridge: at(10),
     }
 }
 
 /// Address and init code of each contract, in the order of their creation. Contracts that need each other know the other's
-/// address before it exists.
-fn creations(contracts: &L1Contracts, config: &DeployConfig) -> Vec<(Address, Bytes)> {
-    let L1Contracts { metis, staking, sequencer_set, portal, batch_registry, output_registry, l1_bridge, .. } =
-        *contracts;
+/// address before it exists. `now` is the time of L1, unix seconds.
+fn creations(contracts: &L1Contracts, config: &DeployConfig, now: u64) -> Vec<(Address, Bytes)> {
+    let L1Contracts {
+        chain_id: _,
+        metis,
+        timelock,
+        staking,
+        sequencer_set,
+        insurance_pool,
+        portal,
+        batch_registry,
+        output_registry,
+        slashing,
+        rewards,
+        l1_bridge,
+    } = *contracts;
     let init = |code: &Bytes, arguments: Vec<u8>| Bytes::from([code.as_ref(), &arguments].concat());
+    let make_timelock = TimelockController::constructorCall {
+        minDelay: U256::from(config.timelock_delay),
+        proposers: vec![config.governance],
+        // Anyone executes what has waited.
+        executors: vec![Address::ZERO],
+        admin: Address::ZERO,
+    };
     let make_staking = Staking::constructorCall {
         metis_: metis,
-        governance_: config.governance,
-        slashing_: config.governance,
-        rewards_: config.governance,
+        governance_: timelock,
+        slashing_: slashing,
+        rewards_: rewards,
         config_: IStaking::Config {
             unbondingDelay: config.unbonding_delay,
             churnPeriod: config.churn_period,
@@ -161,6 +203,7 @@ fn creations(contracts: &L1Contracts, config: &DeployConfig) -> Vec<(Address, By
         minInterval_: config.snapshot_interval,
         maxMembers_: config.max_members,
     };
+    let make_pool = InsurancePool::constructorCall { metis_: metis, governance_: timelock };
     let make_portal = Portal::constructorCall {
         metis_: metis,
         outputs: output_registry,
@@ -177,14 +220,35 @@ fn creations(contracts: &L1Contracts, config: &DeployConfig) -> Vec<(Address, By
         bond_: U256::from(config.permissionless_bond).saturating_mul(U256::from(METIS)),
     };
     let make_outputs = OutputRegistry::constructorCall { registry: batch_registry, window: config.finalization_window };
+    let make_slashing = Slashing::constructorCall {
+        staking,
+        sequencerSet: sequencer_set,
+        registry: batch_registry,
+        insurancePool: insurance_pool,
+        governance_: timelock,
+        appealWindow_: config.appeal_window,
+        appealSunset_: now.saturating_add(config.appeal_life),
+    };
+    let make_rewards = Rewards::constructorCall {
+        metis_: metis,
+        staking,
+        sequencerSet: sequencer_set,
+        registry: batch_registry,
+        governance_: timelock,
+        config: IRewards::Config { rate: config.reward_rate, feePeriod: config.fee_period },
+    };
     let make_bridge = L1Bridge::constructorCall { portal, l2Bridge: L2_BRIDGE };
     vec![
         (metis, init(&DevnetMetis::BYTECODE, Vec::new())),
+        (timelock, init(&TimelockController::BYTECODE, make_timelock.abi_encode())),
         (staking, init(&Staking::BYTECODE, make_staking.abi_encode())),
         (sequencer_set, init(&SequencerSet::BYTECODE, make_set.abi_encode())),
+        (insurance_pool, init(&InsurancePool::BYTECODE, make_pool.abi_encode())),
         (portal, init(&Portal::BYTECODE, make_portal.abi_encode())),
         (batch_registry, init(&BatchRegistry::BYTECODE, make_registry.abi_encode())),
         (output_registry, init(&OutputRegistry::BYTECODE, make_outputs.abi_encode())),
+        (slashing, init(&Slashing::BYTECODE, make_slashing.abi_encode())),
+        (rewards, init(&Rewards::BYTECODE, make_rewards.abi_encode())),
         (l1_bridge, init(&L1Bridge::BYTECODE, make_bridge.abi_encode())),
     ]
 }

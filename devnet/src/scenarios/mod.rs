@@ -1,11 +1,13 @@
 //! Scenarios: each on its own network in a temporary folder, bounded in time, leaving no process behind.
 
 mod bad_batch;
+mod equivocation;
 mod l1_reorg;
 mod leader_down;
 mod pending;
 mod restart_all;
 mod smoke;
+mod stake_lifecycle;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,17 +15,21 @@ use alloy::primitives::B256;
 use clap::ValueEnum;
 use eyre::{Result, WrapErr, eyre};
 use node::config::Role;
+use protocol::genesis::Params;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     client::Rpc,
     fact::Facts,
+    foundation,
     network::Network,
     plan::{Plan, Shape},
 };
 
 /// Most a scenario may take, start and all.
 const DEADLINE: Duration = Duration::from_secs(110);
+/// The same where stake has to unbond.
+const LONG_DEADLINE: Duration = Duration::from_secs(480);
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -42,6 +48,10 @@ pub enum Scenario {
     L1Reorg,
     /// Receipts from slices: how soon they are there, and that blocks keep what they say.
     Pending,
+    /// A fifth operator joins, leads, is delegated to, changes its signer, exits and claims.
+    StakeLifecycle,
+    /// A leader signs two proposals for one height, and pays for it.
+    Equivocation,
 }
 
 impl Scenario {
@@ -53,6 +63,27 @@ impl Scenario {
             Self::BadBatch => "bad-batch",
             Self::L1Reorg => "l1-reorg",
             Self::Pending => "pending",
+            Self::StakeLifecycle => "stake-lifecycle",
+            Self::Equivocation => "equivocation",
+        }
+    }
+
+    /// Most it may take, start and all.
+    const fn deadline(self) -> Duration {
+        match self {
+            Self::StakeLifecycle => LONG_DEADLINE,
+            Self::Equivocation => Duration::from_secs(200),
+            _ => DEADLINE,
+        }
+    }
+
+    /// Parameters of its network: sets change within seconds where a scenario is about that.
+    fn params(self) -> Params {
+        match self {
+            Self::StakeLifecycle | Self::Equivocation => {
+                Params { epoch_blocks: 20, turn_blocks: 1, ..foundation::params() }
+            }
+            _ => foundation::params(),
         }
     }
 
@@ -64,6 +95,8 @@ impl Scenario {
             Self::BadBatch => bad_batch::play(network, facts).await,
             Self::L1Reorg => l1_reorg::play(network, facts).await,
             Self::Pending => pending::play(network, facts).await,
+            Self::StakeLifecycle => stake_lifecycle::play(network, facts).await,
+            Self::Equivocation => equivocation::play(network, facts).await,
         }
     }
 }
@@ -77,7 +110,8 @@ pub async fn check(scenario: Scenario, keep: bool) -> Result<bool> {
     let mut facts = Facts::new(scenario.name());
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let plan = Plan::new(Shape::default(), folder.path().to_owned(), false)?;
+    let mut plan = Plan::new(Shape::default(), folder.path().to_owned(), false)?;
+    plan.params = scenario.params();
     let mut network = None;
     let outcome = {
         let work = async {
@@ -86,8 +120,8 @@ pub async fn check(scenario: Scenario, keep: bool) -> Result<bool> {
             scenario.play(network, &mut facts).await
         };
         tokio::select! {
-            outcome = tokio::time::timeout(DEADLINE, work) => {
-                outcome.unwrap_or_else(|_| Err(eyre!("not finished after {} s", DEADLINE.as_secs())))
+            outcome = tokio::time::timeout(scenario.deadline(), work) => {
+                outcome.unwrap_or_else(|_| Err(eyre!("not finished after {} s", scenario.deadline().as_secs())))
             }
             _ = interrupt.recv() => Err(eyre!("interrupted")),
             _ = terminate.recv() => Err(eyre!("interrupted")),

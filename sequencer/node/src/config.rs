@@ -39,6 +39,8 @@ pub struct Config {
     pub rpc: RpcConfig,
     /// Posting of batches.
     pub batcher: BatcherConfig,
+    /// What this node does on L1 for everybody, if it has an account there.
+    pub keeper: KeeperConfig,
     /// Prometheus metrics.
     pub metrics: MetricsConfig,
     /// Log output.
@@ -142,6 +144,43 @@ impl Default for BatcherConfig {
     }
 }
 
+/// Duties on L1 that anyone may do. All nodes with an account there look for them; normally one of them acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeeperConfig {
+    /// Shows evidence of equivocation to the slashing contract, executes cases, collects own bounties.
+    pub evidence: bool,
+    /// Takes snapshots of the sequencer set.
+    pub snapshots: bool,
+    /// Publishes outputs of batches with new withdrawals.
+    pub outputs: bool,
+    /// Settles rewards.
+    pub rewards: bool,
+    /// Milliseconds between two looks at what is due; an L1 block.
+    pub interval_ms: u64,
+    /// Milliseconds each member gives the one before it.
+    pub stagger_ms: u64,
+    /// Seconds between two settlements of rewards.
+    pub settle_every_s: u64,
+    /// Most L1 gas spent on duties in an hour.
+    pub gas_per_hour: u64,
+}
+
+impl Default for KeeperConfig {
+    fn default() -> Self {
+        Self {
+            evidence: true,
+            snapshots: true,
+            outputs: true,
+            rewards: true,
+            interval_ms: 12_000,
+            stagger_ms: 36_000,
+            settle_every_s: 3_600,
+            gas_per_hour: 10_000_000,
+        }
+    }
+}
+
 /// Data availability of batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -185,6 +224,7 @@ impl Default for Config {
             network: NetworkConfig::default(),
             rpc: RpcConfig::default(),
             batcher: BatcherConfig::default(),
+            keeper: KeeperConfig::default(),
             metrics: MetricsConfig::default(),
             log: LogConfig::default(),
         }

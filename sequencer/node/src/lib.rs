@@ -23,6 +23,7 @@ mod deadline;
 pub mod epochs;
 mod evidence;
 mod follower;
+mod keeper;
 pub mod keys;
 mod open;
 mod peers;

@@ -35,6 +35,7 @@ use crate::{
     epochs::Epochs,
     evidence::Evidence,
     follower::{Sync, apply_derived},
+    keeper::Keeper,
     keys,
     open::OpenBlocks,
     peers::Peers,
@@ -98,6 +99,7 @@ pub async fn run(config: Config, faults: Faults) -> eyre::Result<()> {
     let node = async {
         let (mut parts, flows, server) = start(config, &faults).await?;
         tracing::info!(rpc = %server.address(), role = ?parts.config.role, "node started");
+        start_keeper(&mut parts)?;
         match parts.config.role {
             Role::Sequencer => sequence(&mut parts, flows, faults).await?,
             Role::Follower => follow(&mut parts, flows).await?,
@@ -313,6 +315,18 @@ async fn start_network(parts: &Parts) -> eyre::Result<(NetworkHandle, mpsc::Rece
         limits: network::PeerLimits::default(),
     };
     Ok(Network::start(config).await?)
+}
+
+fn start_keeper(parts: &mut Parts) -> eyre::Result<()> {
+    let Some(sender) = parts.sender.clone() else { return Ok(()) };
+    let keys = match parts.config.role {
+        Role::Sequencer => keys::load_signers(&parts.config)?,
+        Role::Follower | Role::L1Follower => Vec::new(),
+    };
+    let (l1, view) = (parts.reader.client().clone(), parts.l1_view.clone());
+    let keeper = Keeper::new(parts.config.keeper, parts.chain.clone(), l1, sender, &keys, view);
+    parts.tasks.spawn(keeper.run());
+    Ok(())
 }
 
 async fn sequence(parts: &mut Parts, flows: Flows, faults: Faults) -> eyre::Result<()> {
