@@ -31,6 +31,7 @@ use crate::evidence;
 use crate::proposal_log::{ProposalLog, Undecided};
 use crate::signer::GuardedSigner;
 use crate::slices;
+use crate::witness::Witness;
 
 use blocks::{Blocks, Taken};
 use height::HeightView;
@@ -71,6 +72,7 @@ pub(crate) struct Parts {
     pub(crate) proposals: ProposalLog,
     pub(crate) domain: Domain,
     pub(crate) timing: Timing,
+    pub(crate) witness: Witness,
     pub(crate) equivocate: Option<Equivocate>,
 }
 
@@ -101,6 +103,8 @@ pub(crate) struct Driver {
     proposals: Arc<Mutex<ProposalLog>>,
     domain: Domain,
     timing: Timing,
+    /// Proposals as the verifier saw them.
+    witness: Witness,
     equivocate: Option<Equivocate>,
     consensus: ConsensusPort,
     network: mpsc::Sender<NetworkMsg<Horae>>,
@@ -132,13 +136,14 @@ impl Driver {
         net_requests: mpsc::Sender<NetworkRequest>,
         recovered: Vec<Undecided>,
     ) -> Self {
-        let Parts { application, signer, proposals, domain, timing, equivocate } = parts;
+        let Parts { application, signer, proposals, domain, timing, witness, equivocate } = parts;
         Self {
             application,
             signer,
             proposals: Arc::new(Mutex::new(proposals)),
             domain,
             timing,
+            witness,
             equivocate,
             consensus,
             network,
@@ -200,7 +205,9 @@ impl Driver {
             }
             AppMsg::Decided { certificate, reply, .. } => self.decided(&certificate, reply),
             AppMsg::Finalized { evidence, reply, .. } => {
-                self.finalized = Some((evidence::from_engine(&evidence), reply));
+                // What both have found is the same evidence, and is stored once.
+                let evidence = [evidence::from_engine(&evidence), self.witness.take()].concat();
+                self.finalized = Some((evidence, reply));
                 self.pace_if_committed();
                 Ok(())
             }

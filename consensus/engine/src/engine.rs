@@ -274,6 +274,7 @@ fn open_record(config: &Config, head: u64) -> Result<SignerRecord, EngineError> 
 async fn start_malachite(
     config: &Config,
     signer: &GuardedSigner,
+    verifier: RecoveringVerifier,
 ) -> Result<(Channels<Horae>, EngineHandle), EngineError> {
     let failed = |error: &dyn std::fmt::Display| EngineError::Engine(error.to_string());
     let keypair = network_keypair(&config.key).ok_or_else(|| EngineError::Engine("network key".into()))?;
@@ -282,7 +283,7 @@ async fn start_malachite(
     let proof = signer.sign_validator_proof(address.0.to_vec(), peer).await.map_err(|e| failed(&e))?;
     let proof = RlpCodec.encode(&proof).map_err(|e| failed(&e))?;
     let identity = NetworkIdentity::new_validator(config.moniker.clone(), keypair, address.to_string(), proof);
-    let verifier = Box::new(RecoveringVerifier::new(config.domain.clone()));
+    let verifier = Box::new(verifier);
     start_engine(
         Horae,
         malachite_config(config)?,
@@ -309,7 +310,9 @@ pub async fn start(config: Config, application: Arc<dyn Application>) -> Result<
     let record = open_record(&config, application.head().0)?;
     let (proposals, undecided) = ProposalLog::open(&config.data_folder.join(PROPOSALS_FILE))?;
     let signer = GuardedSigner::new(config.key.clone(), config.domain.clone(), record);
-    let (channels, engine) = start_malachite(&config, &signer).await?;
+    let verifier = RecoveringVerifier::new(config.domain.clone());
+    let witness = verifier.witness();
+    let (channels, engine) = start_malachite(&config, &signer, verifier).await?;
     let consensus = driver::ConsensusPort::of(&engine)
         .ok_or_else(|| EngineError::Engine("the engine has no consensus actor".into()))?;
     let parts = driver::Parts {
@@ -318,6 +321,7 @@ pub async fn start(config: Config, application: Arc<dyn Application>) -> Result<
         proposals,
         domain: config.domain,
         timing: config.timing,
+        witness,
         equivocate: config.equivocate,
     };
     let driver = Driver::new(parts, consensus, channels.network, channels.net_requests, undecided);

@@ -32,6 +32,7 @@ pub mod record;
 pub mod signer;
 pub mod signing;
 pub mod slices;
+pub mod witness;
 
 pub use application::{AppError, Application, Built, Candidate, Evidence, Refusal, Turn};
 pub use driver::DriverError;

@@ -8,6 +8,7 @@ use malachite_signing::{Error, VerificationResult};
 use protocol::{CompactSignature, Domain, signing};
 
 use crate::context::{Address, Horae, Proposal, Signature, Vote};
+use crate::witness::Witness;
 
 /// Digest of a vote; nil votes carry the zero hash.
 #[must_use]
@@ -66,13 +67,20 @@ pub const fn hash_of(value: &NilOrVal<B256>) -> B256 {
 #[derive(Clone, Debug)]
 pub struct RecoveringVerifier {
     domain: Domain,
+    witness: Witness,
 }
 
 impl RecoveringVerifier {
     /// A verifier of one network's messages.
     #[must_use]
-    pub const fn new(domain: Domain) -> Self {
-        Self { domain }
+    pub fn new(domain: Domain) -> Self {
+        Self { domain, witness: Witness::default() }
+    }
+
+    /// The proposals it has seen.
+    #[must_use]
+    pub fn witness(&self) -> Witness {
+        self.witness.clone()
     }
 }
 
@@ -97,7 +105,11 @@ impl Verifier<Horae> for RecoveringVerifier {
         signature: &Signature,
         signer: &Address,
     ) -> Result<VerificationResult, Error> {
-        Ok(check(&proposal_digest(&self.domain, proposal), signature, signer))
+        let result = check(&proposal_digest(&self.domain, proposal), signature, signer);
+        if result.is_valid() {
+            self.witness.saw(signer.0, signed_proposal(proposal), (*signature).into());
+        }
+        Ok(result)
     }
 
     async fn verify_signed_vote_extension(

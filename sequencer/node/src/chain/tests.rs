@@ -41,6 +41,7 @@ fn genesis() -> Arc<Genesis> {
         batch_registry: address,
         output_registry: address,
         l1_bridge: address,
+        ..L1Contracts::default()
     };
     let code = L2SequencerSet::DEPLOYED_BYTECODE.clone();
     let mirror = GenesisAccount { nonce: 1, code, ..GenesisAccount::default() };
