@@ -22,6 +22,34 @@ contract StakeInvariant is Network {
         targetContract(address(handler));
     }
 
+    /// Random calls get everywhere: into every kind of request, slash and payment.
+    function test_handler_reachesAll_succeeds() external {
+        for (uint256 i; i < 1_500; ++i) {
+            uint256 r = uint256(keccak256(abi.encode(i)));
+            uint256 kind = (r >> 240) % 16;
+            if (kind < 2) handler.delegate(r, r >> 8, uint96(r >> 16));
+            else if (kind == 2) handler.undelegate(r, r >> 8, r >> 16, r % 2 == 0);
+            else if (kind == 3) handler.redelegate(r, r >> 8, r >> 16, r >> 24);
+            else if (kind == 4) handler.freeze(r);
+            else if (kind == 5) handler.slash(r, r >> 8, r >> 128);
+            else if (kind == 6) handler.enforce(r);
+            else if (kind < 9) handler.claim(r);
+            else if (kind == 9) handler.addReward(r, uint96(r >> 8));
+            else if (kind == 10) handler.compound(r);
+            else if (kind == 11) handler.rejoin(r);
+            else if (kind == 12) handler.register(r, uint96(r >> 8));
+            else if (kind == 13) i % 5 == 0 ? handler.exit(r) : handler.eject(r);
+            else if (kind == 14) handler.increase(r, r >> 8, uint96(r >> 16));
+            else handler.wait_(r, r % 3 == 0);
+        }
+        string[10] memory names = [
+            "compound", "exit", "eject", "delegate", "undelegate", "redelegate", "enforce", "claim", "slash", "retire"
+        ];
+        for (uint256 i; i < names.length; ++i) {
+            assertGt(handler.calls(names[i]), 0, names[i]);
+        }
+    }
+
     /// What is held is, to the wei, what came in less what went out, and what the books say.
     function invariant_staking_balance() external view {
         uint256 held = metis.balanceOf(address(staking));

@@ -315,7 +315,10 @@ contract StakeHandler is TestBase, StdAssertions, StdCheats, StdUtils {
         assertEq(_STAKING.operator(id).stake, self.stake - self.stake * fraction / 1e18);
 
         uint256 lost = self.stake * fraction / 1e18;
-        if (_STAKING.pool(id).series != pool.series) fraction = 1e18;
+        if (_STAKING.pool(id).series != pool.series) {
+            fraction = 1e18;
+            ++calls["retire"];
+        }
         lost += pool.assets * fraction / 1e18 + pool.unvested * fraction / 1e18;
         lost += _lostRequests(id, pool.series, caseAt, fraction, before);
         assertApproxEqAbs(amount, lost, 4 * (requests.length + slashes + 1) + lost / 1e17);
