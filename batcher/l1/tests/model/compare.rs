@@ -127,7 +127,7 @@ impl World {
     /// The candidates, and the set a snapshot would take of them.
     fn candidates(&mut self) -> Result<(), String> {
         let (model, staking) = (&self.model, self.model.staking);
-        let mut candidates: Vec<_> = self.chain.ask(staking, &Staking::candidatesCall {}).into_iter().collect();
+        let mut candidates = self.chain.ask(staking, &Staking::candidatesCall {});
         candidates.sort_by_key(|candidate| candidate.operatorId);
         let listed = model.operators.iter().filter(|(_, operator)| operator.listed);
         same(

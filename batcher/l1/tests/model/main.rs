@@ -14,9 +14,11 @@ mod compare;
 mod model;
 mod steps;
 
+use alloy_primitives::U256;
 use proptest::collection::vec;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
+use crate::model::{ALL, Call};
 use crate::steps::{World, step};
 
 const SEQUENCES: u32 = 240;
@@ -44,4 +46,22 @@ fn contracts_do_what_the_model_says() {
         let times = done.get(kind.0).copied().unwrap_or_default();
         assert!(times >= SEQUENCES / 10, "{} succeeded {times} times of {done:?}", kind.0);
     }
+}
+
+/// Rare in random calls: a redelegation that has paid for one slash of its old pool pays for the next one, and only for that.
+#[test]
+fn redelegation_pays_for_each_slash() {
+    let mut world = World::new();
+    let (by, id, half) = (steps::delegator(0), 1, ALL / U256::from(2));
+    let shares = world.model.of(id, by).shares / U256::from(3);
+    world.must(Call::Redelegate { by, id, to: 2, shares }).unwrap();
+    for _ in 0..2 {
+        world.must(Call::Wait(1)).unwrap();
+        let at = world.model.now;
+        world.must(Call::Freeze { id }).unwrap();
+        world.must(Call::Slash { id, fraction: half, at }).unwrap();
+        world.must(Call::Enforce { by, request: 1 }).unwrap();
+        assert!(world.must(Call::Enforce { by, request: 1 }).is_err());
+    }
+    world.everyone_leaves().unwrap();
 }

@@ -79,7 +79,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         4 => (1..2_000_u32, any::<u32>()).prop_map(|(metis, wei)| Amount::Metis(metis, wei)),
         3 => (15_000..60_000_u32, 0..3_u32).prop_map(|(metis, wei)| Amount::Metis(metis, wei)),
     ];
-    let wait = prop_oneof![2 => Just(0), 2 => 0..12_u64, 1 => 0..90_u64];
+    let wait = prop_oneof![4 => Just(0), 3 => 0..8_u64, 1 => 0..80_u64];
     (kind, any::<u8>(), any::<u8>(), any::<u16>(), amount, wait)
         .prop_map(|(kind, actor, operator, other, amount, wait)| Step { kind, actor, operator, other, amount, wait })
 }
@@ -208,7 +208,8 @@ impl World {
         Address::left_padding_from(&(0x5167_0000_0000 + self.next_signer).to_be_bytes())
     }
 
-    fn must(&mut self, call: Call) -> Result<(), String> {
+    /// Does a call that both sides have to accept.
+    pub fn must(&mut self, call: Call) -> Result<(), String> {
         let before = self.done.len();
         let what = format!("{call:?}");
         self.both(call)?;
@@ -373,14 +374,23 @@ impl World {
                 let to = u64::from(step.actor) % model.operators.len() as u64 + 1;
                 Call::Redelegate { by, id: from, to, shares: some_of(held.shares - held.locked) }
             }
-            "Enforce" => Call::Enforce { by: delegator(step.actor), request: pick(&requests(true))? },
+            "Enforce" => {
+                let all = requests(true);
+                let mut due = all.clone();
+                due.retain(|number| !model.requests[number].owed().is_zero());
+                Call::Enforce { by: delegator(step.actor), request: pick(if due.is_empty() { &all } else { &due })? }
+            }
             "Claim" => {
                 let request = pick(&requests(false))?;
                 let open = &model.requests[&request];
                 let by = open.holder.unwrap_or(model.operators[&open.id].owner);
                 Call::Claim { by: if stranger { REWARDS } else { by }, request }
             }
-            "Freeze" => Call::Freeze { id },
+            "Freeze" => {
+                // Every other time an operator that redelegations have left.
+                let left = requests(true).into_iter().map(|number| model.requests[&number].id).collect::<Vec<_>>();
+                Call::Freeze { id: pick(&left).filter(|_| step.actor % 2 == 0).unwrap_or(id) }
+            }
             "Unfreeze" | "Slash" => {
                 // Mostly an operator with a case.
                 let cases: Vec<u64> =

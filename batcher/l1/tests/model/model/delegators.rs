@@ -73,7 +73,7 @@ impl Model {
         let Some(request) = self.requests.get(&number).cloned() else { return vec!["UnknownRequest"] };
         let Some(moved) = request.moved.clone() else { return vec!["UnknownRequest"] };
         let released = self.now >= request.release_at && !self.blocked(&request);
-        let owed = request.scaled * (moved.paid - request.index) / RAY;
+        let owed = request.owed();
         if !released && owed.is_zero() {
             return vec!["StillUnbonding"];
         }

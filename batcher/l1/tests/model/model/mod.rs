@@ -118,6 +118,11 @@ impl Request {
     pub fn worth(&self) -> U256 {
         self.scaled * self.index / RAY
     }
+
+    /// Of a redelegation: what slashes have made due.
+    pub fn owed(&self) -> U256 {
+        self.moved.as_ref().map_or(U256::ZERO, |moved| self.scaled * (moved.paid - self.index) / RAY)
+    }
 }
 
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
