@@ -68,7 +68,8 @@ pub async fn start(folder: &Path, port: u16, log: &Path) -> Result<Process> {
 }
 
 /// The command, under `setpriv` where that exists: anvil itself cannot ask to die with its parent.
-fn tied(program: &Path) -> Command {
+#[must_use]
+pub fn tied(program: &Path) -> Command {
     let setpriv = Path::new("/usr/bin/setpriv");
     if !setpriv.is_file() {
         return Command::new(program);

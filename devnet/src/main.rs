@@ -13,6 +13,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 mod anvil;
+mod bench;
+mod bench_http;
 mod client;
 mod fact;
 mod faulty;
@@ -26,6 +28,7 @@ mod plan;
 mod process;
 mod registry;
 mod scenarios;
+mod script;
 mod stake;
 mod status;
 mod supervise;
@@ -64,9 +67,28 @@ enum Command {
         #[arg(long)]
         keep: bool,
     },
+    /// Measures a network of its own; one JSON line a figure.
+    Bench {
+        /// What.
+        #[command(subcommand)]
+        what: BenchWhat,
+    },
     /// Runs one node (used by `up`).
     #[command(hide = true)]
     Node(NodeArgs),
+}
+
+#[derive(Subcommand)]
+enum BenchWhat {
+    /// CPU time and latency of the ten most used JSON-RPC calls, beside anvil.
+    Rpc {
+        /// Connections that ask at the same time.
+        #[arg(long, default_value_t = 64)]
+        connections: usize,
+        /// Milliseconds for each call and server; a short run checks the bench itself, not the figures.
+        #[arg(long, default_value_t = 4_000)]
+        milliseconds: u64,
+    },
 }
 
 #[derive(Args, Clone)]
@@ -181,6 +203,9 @@ fn execute(command: Command) -> Result<ExitCode> {
         }
         Command::Down(args) => status::down(&data_folder(&args)?)?,
         Command::Status(args) => block_on(status::show(&data_folder(&args.folder)?, args.json))?,
+        Command::Bench { what: BenchWhat::Rpc { connections, milliseconds } } => {
+            block_on(bench::rpc(connections, std::time::Duration::from_millis(milliseconds)))?;
+        }
         Command::Check { scenario, keep } => {
             return Ok(if block_on(scenarios::check(scenario, keep))? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }

@@ -50,6 +50,14 @@ impl Process {
         self.child.try_wait().ok().flatten()
     }
 
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// The system cannot tell.
+    pub async fn wait(&mut self) -> Result<ExitStatus> {
+        self.child.wait().await.wrap_err("waiting for a process")
+    }
+
     /// Asks it to end, and kills it when [`STOP_PATIENCE`] is over. False: it had to be killed.
     pub async fn stop(mut self) -> bool {
         if self.ended().is_some() {

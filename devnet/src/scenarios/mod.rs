@@ -1,13 +1,18 @@
 //! Scenarios: each on its own network in a temporary folder, bounded in time, leaving no process behind.
 
+mod alloy_client;
+mod apps;
 mod bad_batch;
+mod clients;
 mod equivocation;
+mod hostile;
 mod l1_reorg;
 mod leader_down;
 mod pending;
 mod restart_all;
 mod smoke;
 mod stake_lifecycle;
+mod withdraw;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -30,6 +35,8 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(110);
 /// The same where stake has to unbond.
 const LONG_DEADLINE: Duration = Duration::from_secs(480);
+/// The same where many scripts run.
+const SCRIPTS_DEADLINE: Duration = Duration::from_secs(600);
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -52,6 +59,14 @@ pub enum Scenario {
     StakeLifecycle,
     /// A leader signs two proposals for one height, and pays for it.
     Equivocation,
+    /// Ethers, viem, web3.py, cast, Hardhat and alloy, each with its own script.
+    Clients,
+    /// Applications from their published bytecode: Uniswap, Safe, Multicall3, Permit2, EntryPoint.
+    Apps,
+    /// Hundreds of malformed and hostile requests.
+    Hostile,
+    /// METIS and an ERC-20 to L2 and back with viem's OP Stack actions.
+    Withdraw,
 }
 
 impl Scenario {
@@ -65,6 +80,10 @@ impl Scenario {
             Self::Pending => "pending",
             Self::StakeLifecycle => "stake-lifecycle",
             Self::Equivocation => "equivocation",
+            Self::Clients => "clients",
+            Self::Apps => "apps",
+            Self::Hostile => "hostile",
+            Self::Withdraw => "withdraw",
         }
     }
 
@@ -73,6 +92,7 @@ impl Scenario {
         match self {
             Self::StakeLifecycle => LONG_DEADLINE,
             Self::Equivocation => Duration::from_secs(200),
+            Self::Clients | Self::Apps | Self::Hostile | Self::Withdraw => SCRIPTS_DEADLINE,
             _ => DEADLINE,
         }
     }
@@ -97,6 +117,10 @@ impl Scenario {
             Self::Pending => pending::play(network, facts).await,
             Self::StakeLifecycle => stake_lifecycle::play(network, facts).await,
             Self::Equivocation => equivocation::play(network, facts).await,
+            Self::Clients => clients::play(network, facts).await,
+            Self::Apps => apps::play(network, facts).await,
+            Self::Hostile => hostile::play(network, facts).await,
+            Self::Withdraw => withdraw::play(network, facts).await,
         }
     }
 }

@@ -131,7 +131,10 @@ impl NodeBackend {
         };
         let rules = self.chain.rules();
         let mut environment = if next && request.at == self.store().heads().latest.height {
-            CallEnvironment::next(rules, &header, now_ms(), state)
+            // In another second than the last block's: contracts that keep time (Uniswap's oracle) do more work then,
+            // and a transaction that comes a block later than estimated must have gas for it.
+            let another_second = header.timestamp.saturating_add(1).saturating_mul(1_000);
+            CallEnvironment::next(rules, &header, now_ms().max(another_second), state)
         } else {
             CallEnvironment::at(rules, &header, state)
         };
