@@ -1,5 +1,7 @@
 //! Positional parameters, parsed strictly, with errors worded as geth words them.
 
+use std::time::Instant;
+
 use alloy_eips::{BlockId, BlockNumberOrTag, RpcBlockHash};
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use alloy_serde::JsonStorageKey;
@@ -13,11 +15,13 @@ use crate::error::{RpcError, RpcResult};
 #[derive(Debug)]
 pub(crate) struct Args {
     values: Vec<Box<RawValue>>,
+    /// When the call must have ended.
+    deadline: Instant,
 }
 
 impl Args {
     /// Splits the parameter array; `max` is how many the method takes.
-    pub(crate) fn parse(params: &Params<'_>, max: usize) -> RpcResult<Self> {
+    pub(crate) fn parse(params: &Params<'_>, max: usize, deadline: Instant) -> RpcResult<Self> {
         let text = params.as_str().unwrap_or("null");
         if text.starts_with('{') {
             return Err(RpcError::InvalidParams("non-array args: parameters must be given by position".to_owned()));
@@ -28,7 +32,12 @@ impl Args {
         if values.len() > max {
             return Err(RpcError::InvalidParams(format!("too many arguments, want at most {max}")));
         }
-        Ok(Self { values })
+        Ok(Self { values, deadline })
+    }
+
+    /// When the call must have ended.
+    pub(crate) const fn deadline(&self) -> Instant {
+        self.deadline
     }
 
     fn raw(&self, index: usize) -> Option<&str> {

@@ -13,10 +13,11 @@ use protocol::{BatchIndex, CommitCertificate, Epoch, Genesis, Height, state::Acc
 use tokio::sync::broadcast;
 
 use crate::{
-    error::{BackendError, CallError, SubmitError},
+    error::{BackendError, CallError, SimulateError, SubmitError},
     model::{
         BatchRecord, BlockRecord, CallRequest, ChainEvent, EpochRecord, Heads, L1Heads, LogCandidates, NodeIdentity,
-        PoolContent, PoolStatus, PooledTransaction, ReceiptRecord, SealedHeader, SyncProgress, TransactionPosition,
+        PoolContent, PoolStatus, PooledTransaction, ReceiptRecord, SealedHeader, SimulateRequest, SimulatedBlock,
+        SyncProgress, Trace, TraceRequest, TransactionPosition,
     },
 };
 
@@ -92,6 +93,12 @@ pub trait Backend: Send + Sync + 'static {
     fn estimate_gas(&self, request: CallRequest) -> Result<u64, CallError>;
     /// EIP-2930 list of the touched accounts and slots and the gas used with it.
     fn create_access_list(&self, request: CallRequest) -> Result<AccessListResult, CallError>;
+
+    /// Executes transactions again, or calls, and records them: one entry for each. The bounds on gas, memory and time
+    /// are the backend's to enforce.
+    fn trace(&self, request: TraceRequest) -> Result<Vec<Trace>, CallError>;
+    /// Runs made-up blocks on top of a decided one.
+    fn simulate(&self, request: SimulateRequest) -> Result<Vec<SimulatedBlock>, SimulateError>;
 
     // Fees.
 

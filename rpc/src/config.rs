@@ -44,6 +44,20 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 pub const MAX_HEAVY: usize = 8;
 /// Heavy requests that wait for a place; above this, the server answers that it is busy.
 pub const MAX_HEAVY_WAITING: usize = 512;
+/// Traces that run at the same time: each may hold a hundred megabytes.
+pub const MAX_TRACES: usize = 2;
+/// Traces that wait for a place.
+pub const MAX_TRACES_WAITING: usize = 64;
+/// Time for a trace that names none (geth's figure).
+pub const TRACE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Blocks that one trace filter may span (reth's figure).
+pub const MAX_TRACE_BLOCKS: u64 = 100;
+/// Calls in one `trace_callMany` or `eth_simulateV1`.
+pub const MAX_TRACE_CALLS: usize = 1_000;
+/// Blocks that one search for an address's transactions looks at.
+pub const MAX_SEARCH_BLOCKS: u64 = 20_000;
+/// Transactions on one page of a search or of a block's transactions.
+pub const MAX_PAGE: usize = 1_000;
 /// Storage slots in one proof.
 pub const MAX_PROOF_SLOTS: usize = 1_024;
 /// Blocks in one fee history (geth's figure).
@@ -79,10 +93,13 @@ pub struct RpcConfig {
     pub request_timeout: Duration,
     /// Heavy requests that run at the same time.
     pub max_heavy: usize,
+    /// Traces that run at the same time.
+    pub max_traces: usize,
 }
 
 /// All namespaces this crate can serve.
-pub const NAMESPACES: [&str; 8] = ["eth", "net", "web3", "txpool", "debug", "horae", "optimism", "rpc"];
+pub const NAMESPACES: [&str; 10] =
+    ["eth", "net", "web3", "txpool", "debug", "trace", "ots", "horae", "optimism", "rpc"];
 
 impl Default for RpcConfig {
     fn default() -> Self {
@@ -95,6 +112,7 @@ impl Default for RpcConfig {
             max_connections: MAX_CONNECTIONS,
             request_timeout: REQUEST_TIMEOUT,
             max_heavy: MAX_HEAVY,
+            max_traces: MAX_TRACES,
         }
     }
 }

@@ -8,12 +8,13 @@ use std::{
 use alloy_consensus::Sealed;
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::B256;
+use http::Extensions;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::{
     Backend,
-    config::{MAX_HEAVY_WAITING, RpcConfig},
+    config::{MAX_HEAVY_WAITING, MAX_TRACES_WAITING, RpcConfig},
     error::{RpcError, RpcResult},
     fees::TipOracle,
     filters::{Filters, PendingRing},
@@ -28,11 +29,29 @@ pub(crate) struct Context {
     pub(crate) tips: Mutex<TipOracle>,
     pub(crate) namespaces: Vec<String>,
     pub(crate) timeout: Duration,
-    /// Running heavy requests.
-    heavy: Arc<Semaphore>,
-    /// Running and waiting heavy requests.
+    heavy: Lane,
+    traces: Lane,
+}
+
+/// How much of one kind of work goes on at once.
+struct Lane {
+    running: Arc<Semaphore>,
+    /// Running and waiting.
     admitted: Arc<Semaphore>,
 }
+
+impl Lane {
+    fn new(running: usize, waiting: usize) -> Self {
+        Self {
+            running: Arc::new(Semaphore::new(running)),
+            admitted: Arc::new(Semaphore::new(running.saturating_add(waiting))),
+        }
+    }
+}
+
+/// In a call's extensions: when it must have ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline(pub(crate) Instant);
 
 /// Geth's text for a block parameter that names nothing.
 const HEADER_NOT_FOUND: RpcError = RpcError::NotFound("header not found");
@@ -46,27 +65,45 @@ impl Context {
             tips: Mutex::new(TipOracle::default()),
             namespaces: config.namespaces.clone(),
             timeout: config.request_timeout,
-            heavy: Arc::new(Semaphore::new(config.max_heavy)),
-            admitted: Arc::new(Semaphore::new(config.max_heavy.saturating_add(MAX_HEAVY_WAITING))),
+            heavy: Lane::new(config.max_heavy, MAX_HEAVY_WAITING),
+            traces: Lane::new(config.max_traces, MAX_TRACES_WAITING),
         }
     }
 
-    /// When a request that starts now must have ended.
-    pub(crate) fn deadline(&self) -> Instant {
+    /// When a request that starts now must have ended: the time its batch leaves it, or the whole of a request's time.
+    pub(crate) fn deadline(&self, extensions: &Extensions) -> Instant {
         let now = Instant::now();
-        now.checked_add(self.timeout).unwrap_or(now)
+        extensions.get::<Deadline>().map_or_else(|| now.checked_add(self.timeout).unwrap_or(now), |deadline| deadline.0)
     }
 
-    /// Runs work that reads much or computes long on a blocking thread. The place is given back when the work ends, not
-    /// when its caller stops waiting, so that abandoned requests still count against the bound.
+    /// Runs work that reads much or computes long on a blocking thread.
     pub(crate) async fn heavy<T, F>(self: &Arc<Self>, work: F) -> RpcResult<T>
     where
         T: Send + 'static,
         F: FnOnce(&Self) -> RpcResult<T> + Send + 'static,
     {
+        self.run_in(&self.heavy, work).await
+    }
+
+    /// Runs work that executes blocks again; few at a time, so that calls and reads go on beside it.
+    pub(crate) async fn trace<T, F>(self: &Arc<Self>, work: F) -> RpcResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Self) -> RpcResult<T> + Send + 'static,
+    {
+        self.run_in(&self.traces, work).await
+    }
+
+    /// The place is given back when the work ends, not when its caller stops waiting, so that abandoned requests still
+    /// count against the bound.
+    async fn run_in<T, F>(self: &Arc<Self>, lane: &Lane, work: F) -> RpcResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Self) -> RpcResult<T> + Send + 'static,
+    {
         let busy = || RpcError::Limit("server is busy, try again".to_owned());
-        let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| busy())?;
-        let place = Arc::clone(&self.heavy).acquire_owned().await.map_err(|_| busy())?;
+        let admitted = Arc::clone(&lane.admitted).try_acquire_owned().map_err(|_| busy())?;
+        let place = Arc::clone(&lane.running).acquire_owned().await.map_err(|_| busy())?;
         let context = Arc::clone(self);
         let job = tokio::task::spawn_blocking(move || {
             let result = work(&context);

@@ -1,4 +1,4 @@
-//! `debug_`: the raw bytes of what is stored.
+//! `debug_`: the raw bytes of what is stored; traces are in [`crate::debug_trace`].
 
 use alloy_eips::Encodable2718;
 use alloy_primitives::Bytes;
@@ -17,6 +17,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.heavy("debug_getRawReceipts", 1, raw_receipts);
     registry.light("debug_getRawTransaction", 1, raw_transaction);
     registry.light("debug_getBadBlocks", 0, |_: &Context, _: &Args| Ok(Vec::<Bytes>::new()));
+    crate::debug_trace::register(registry);
 }
 
 const HEADER_NOT_FOUND: RpcError = RpcError::NotFound("header not found");

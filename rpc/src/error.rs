@@ -65,6 +65,22 @@ pub enum CallError {
     Backend(#[from] BackendError),
 }
 
+/// Simulations that cannot be run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SimulateError {
+    /// The request breaks a rule of the execution API.
+    #[error("{message}")]
+    Invalid {
+        /// Its code, -38xxx.
+        code: i32,
+        /// What is wrong.
+        message: String,
+    },
+    /// As any execution.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
 /// Why a submitted transaction was not pooled. Texts are geth's, since wallets match on them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
@@ -153,6 +169,14 @@ pub enum RpcError {
     /// Failed execution.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// Refused with a code of its own.
+    #[error("{message}")]
+    Coded {
+        /// JSON-RPC code.
+        code: i32,
+        /// What is wrong.
+        message: String,
+    },
     /// Failed submission.
     #[error(transparent)]
     Submit(#[from] SubmitError),
@@ -171,6 +195,15 @@ impl RpcError {
     }
 }
 
+impl From<SimulateError> for RpcError {
+    fn from(error: SimulateError) -> Self {
+        match error {
+            SimulateError::Invalid { code, message } => Self::Coded { code, message },
+            SimulateError::Call(error) => error.into(),
+        }
+    }
+}
+
 impl From<RpcError> for ErrorObjectOwned {
     fn from(error: RpcError) -> Self {
         let text = error.to_string();
@@ -179,6 +212,7 @@ impl From<RpcError> for ErrorObjectOwned {
             RpcError::NotFound(_) | RpcError::Refused(_) => plain(SERVER_ERROR, text),
             RpcError::Limit(_) => plain(LIMIT_EXCEEDED, text),
             RpcError::Timeout => plain(TIMEOUT, text),
+            RpcError::Coded { code, .. } => plain(code, text),
             RpcError::SyncTimeout { hash, .. } => Self::owned(SYNC_TIMEOUT, text, Some(hash)),
             RpcError::SyncQueued(hash) => Self::owned(SYNC_QUEUED, text, Some(hash)),
             RpcError::Call(CallError::Reverted(output)) => reverted(&output),
@@ -218,7 +252,8 @@ fn reverted(output: &Bytes) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(REVERTED, message, Some(hex::encode_prefixed(output)))
 }
 
-fn revert_reason(output: &[u8]) -> Option<String> {
+/// The reason in a revert's output, when it is `Error(string)` or `Panic(uint256)`.
+pub(crate) fn revert_reason(output: &[u8]) -> Option<String> {
     let (selector, body) = output.split_at_checked(4)?;
     if selector == ERROR_SELECTOR {
         let length = usize::try_from(u64::from_be_bytes(body.get(56..64)?.try_into().ok()?)).ok()?;

@@ -3,7 +3,7 @@
 //! ```text
 //!   client ─► http (hosts, CORS, /healthz, /readyz) ─► jsonrpsee (framing, body and connection limits)
 //!                 ─► middleware (time limit, batch limit, metrics, geth's error texts)
-//!                       ─► registry ─► eth, net, web3, txpool, debug, horae, optimism, rpc
+//!                       ─► registry ─► eth, net, web3, txpool, debug, trace, ots, horae, optimism, rpc
 //!                                         │  args in, convert/views out
 //!                                         ▼
 //!                                 Backend (the one port; the node implements it)
@@ -12,8 +12,8 @@
 //! Invariant: whatever a client sends, the answer is well-formed, bounded in size, work and time, and the server lives.
 //! Invariant: this crate decides nothing about the chain; it resolves names, asks the [`Backend`], and formats.
 //!
-//! Deliberately absent: user keys (`eth_sign…`, `eth_sendTransaction`), the engine API, mining, and tracing, which will
-//! come as its own namespace over the same port.
+//! Deliberately absent: user keys (`eth_sign…`, `eth_sendTransaction`), the engine API, mining, and tracers in JavaScript.
+//! `docs/rpc.md` has every method, with its differences to geth.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
@@ -23,6 +23,7 @@ pub mod config;
 mod context;
 pub mod convert;
 mod debug;
+mod debug_trace;
 pub mod error;
 mod eth;
 mod fees;
@@ -35,6 +36,8 @@ pub mod model;
 mod modules;
 mod net;
 mod optimism;
+mod otterscan;
+mod parity;
 mod registry;
 mod server;
 mod txpool;
@@ -43,10 +46,11 @@ mod web3;
 
 pub use backend::Backend;
 pub use config::RpcConfig;
-pub use error::{BackendError, CallError, SubmitError};
+pub use error::{BackendError, CallError, SimulateError, SubmitError};
 pub use model::{
-    BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallRequest, ChainEvent, EpochRecord, Heads,
-    L1BlockRef, L1Heads, LogCandidates, NewHead, NodeIdentity, PoolContent, PoolStatus, PooledTransaction,
-    ReceiptRecord, RecoveredTransaction, SealedHeader, SyncProgress, TransactionPosition,
+    BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallRequest, CallState, ChainEvent,
+    EpochRecord, Heads, L1BlockRef, L1Heads, LogCandidates, NewHead, NodeIdentity, PoolContent, PoolStatus,
+    PooledTransaction, ReceiptRecord, RecoveredTransaction, SealedHeader, SimulateRequest, SimulatedBlock,
+    SyncProgress, Trace, TraceRequest, TraceTarget, Tracer, TransactionPosition,
 };
 pub use server::{RpcServer, StartError};

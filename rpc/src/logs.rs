@@ -46,13 +46,13 @@ fn range(context: &Context, filter: &Filter) -> RpcResult<Option<(u64, u64)>> {
 }
 
 /// `eth_getLogs`.
-pub(crate) fn query(context: &Context, filter: &Filter) -> RpcResult<Vec<Log>> {
+pub(crate) fn query(context: &Context, filter: &Filter, deadline: Instant) -> RpcResult<Vec<Log>> {
     check(filter)?;
     let Some((from, to)) = range(context, filter)? else { return Ok(Vec::new()) };
     if to.saturating_sub(from) >= MAX_LOG_BLOCKS {
         return Err(RpcError::Limit(format!("query exceeds max block range {MAX_LOG_BLOCKS}")));
     }
-    scan(context, filter, from, to, context.deadline())
+    scan(context, filter, from, to, deadline)
 }
 
 /// The matching logs of `from..=to`, whatever range the filter itself names.

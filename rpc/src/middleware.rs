@@ -17,6 +17,7 @@ use metrics::{Counter, Gauge, Histogram};
 
 use crate::{
     config::MAX_BATCH_ITEMS,
+    context::Deadline,
     error::{INVALID_REQUEST, METHOD_NOT_FOUND, RESPONSE_TOO_LARGE, TIMEOUT},
 };
 
@@ -131,7 +132,7 @@ fn error(id: Id<'_>, code: i32, text: impl Into<String>) -> MethodResponse {
 }
 
 /// One call within a time limit.
-async fn run<S>(inner: &S, shared: &Shared, request: Request<'_>, limit: Duration) -> MethodResponse
+async fn run<S>(inner: &S, shared: &Shared, mut request: Request<'_>, limit: Duration) -> MethodResponse
 where
     S: RpcServiceT<MethodResponse = MethodResponse> + Send + Sync,
 {
@@ -142,6 +143,7 @@ where
         MethodResponse::error(request.id, refusal)
     } else {
         let id = request.id.clone().into_owned();
+        request.extensions_mut().insert(Deadline(started.checked_add(limit).unwrap_or(started)));
         match tokio::time::timeout(limit, inner.call(request)).await {
             Ok(response) if response.as_error_code() == Some(OVERSIZED_RESPONSE_CODE) => {
                 error(id, RESPONSE_TOO_LARGE, "response too large")

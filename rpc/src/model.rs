@@ -4,8 +4,16 @@ use std::{sync::Arc, time::Instant};
 
 use alloy_consensus::{Header, Sealed, transaction::Recovered};
 use alloy_eips::BlockNumHash;
-use alloy_primitives::{Address, B256, U256};
-use alloy_rpc_types_eth::{BlockOverrides, TransactionRequest, state::StateOverride};
+use alloy_primitives::{Address, B256, Bytes, U256, map::HashSet};
+use alloy_rpc_types_eth::{
+    BlockOverrides, TransactionRequest,
+    simulate::{SimCallResult, SimulatePayload},
+    state::StateOverride,
+};
+use alloy_rpc_types_trace::{
+    geth::{GethDebugTracingOptions, GethTrace},
+    parity::{TraceResults, TraceType},
+};
 use op_alloy_consensus::{OpReceipt, OpTxEnvelope};
 use op_alloy_rpc_types::L1BlockInfo;
 use protocol::{BatchHeader, Member, RecoveredTx, SequencerSet};
@@ -88,6 +96,96 @@ pub struct CallRequest {
     pub block_overrides: Option<Box<BlockOverrides>>,
     /// The moment at which execution must stop with [`CallError::Timeout`](crate::CallError::Timeout).
     pub deadline: Instant,
+}
+
+/// Where calls to be traced run.
+#[derive(Debug, Clone, Default)]
+pub struct CallState {
+    /// The height whose state and environment are used.
+    pub at: u64,
+    /// Within that block: on the state before its transaction with this index.
+    pub before: Option<usize>,
+    /// Replacements of account state, if any.
+    pub state_overrides: Option<StateOverride>,
+    /// Replacements in the block environment, if any.
+    pub block_overrides: Option<Box<BlockOverrides>>,
+}
+
+/// What is to be traced.
+#[derive(Debug, Clone)]
+pub enum TraceTarget {
+    /// Transactions of a decided block: all, or the one with this index.
+    Block {
+        /// Height.
+        number: u64,
+        /// Index in the block.
+        index: Option<usize>,
+    },
+    /// All transactions of a block that somebody sent, on the state of its parent.
+    Body(Box<protocol::Block>),
+    /// Calls, each on the state that the one before left.
+    Calls {
+        /// The transactions as the client wrote them.
+        calls: Vec<TransactionRequest>,
+        /// Where they run.
+        on: CallState,
+    },
+    /// A signed transaction (EIP-2718 bytes), on the state after a block.
+    Signed {
+        /// The bytes.
+        raw: Bytes,
+        /// The height.
+        at: u64,
+    },
+}
+
+/// How a trace looks.
+#[derive(Debug, Clone)]
+pub enum Tracer {
+    /// As `debug_trace…` of geth.
+    Geth(Box<GethDebugTracingOptions>),
+    /// As `trace_…` of OpenEthereum.
+    Parity(HashSet<TraceType>),
+}
+
+/// A trace to be made.
+#[derive(Debug, Clone)]
+pub struct TraceRequest {
+    /// Of what.
+    pub target: TraceTarget,
+    /// How.
+    pub tracer: Tracer,
+    /// The moment at which execution must stop with [`CallError::Timeout`](crate::CallError::Timeout).
+    pub deadline: Instant,
+}
+
+/// A trace of one transaction.
+#[derive(Debug, Clone)]
+pub enum Trace {
+    /// For [`Tracer::Geth`].
+    Geth(Box<GethTrace>),
+    /// For [`Tracer::Parity`].
+    Parity(Box<TraceResults>),
+}
+
+/// An `eth_simulateV1` request with its block resolved.
+#[derive(Debug, Clone)]
+pub struct SimulateRequest {
+    /// What the client wrote.
+    pub payload: SimulatePayload,
+    /// The height on which the first block stands.
+    pub at: u64,
+    /// The moment at which execution must stop.
+    pub deadline: Instant,
+}
+
+/// A simulated block.
+#[derive(Debug, Clone)]
+pub struct SimulatedBlock {
+    /// Header and unsigned transactions with their senders.
+    pub block: BlockRecord,
+    /// What each call did; the places of logs are filled in by the server.
+    pub calls: Vec<SimCallResult>,
 }
 
 /// Progress of a node that is catching up.

@@ -42,8 +42,9 @@ impl Registry {
         max_args: usize,
         method: fn(&Context, &Args) -> RpcResult<R>,
     ) {
-        let added = self.module.register_method(name, move |params, context, _| {
-            let answer = Args::parse(&params, max_args).and_then(|args| method(context, &args));
+        let added = self.module.register_method(name, move |params, context, extensions| {
+            let deadline = context.deadline(extensions);
+            let answer = Args::parse(&params, max_args, deadline).and_then(|args| method(context, &args));
             encode(answer)
         });
         self.failure = self.failure.take().or(added.err());
@@ -56,17 +57,31 @@ impl Registry {
         max_args: usize,
         method: fn(&Context, &Args) -> RpcResult<R>,
     ) {
-        let added = self.module.register_async_method(name, move |params, context, _| async move {
-            let args = Args::parse(&params, max_args)?;
+        let added = self.module.register_async_method(name, move |params, context, extensions| async move {
+            let args = Args::parse(&params, max_args, context.deadline(&extensions))?;
             context.heavy(move |context| Ok(encode(method(context, &args)))).await?
+        });
+        self.failure = self.failure.take().or(added.err());
+    }
+
+    /// A method that executes blocks again: as a heavy one, but few at a time.
+    pub(crate) fn trace<R: Serialize + 'static>(
+        &mut self,
+        name: &'static str,
+        max_args: usize,
+        method: fn(&Context, &Args) -> RpcResult<R>,
+    ) {
+        let added = self.module.register_async_method(name, move |params, context, extensions| async move {
+            let args = Args::parse(&params, max_args, context.deadline(&extensions))?;
+            context.trace(move |context| Ok(encode(method(context, &args)))).await?
         });
         self.failure = self.failure.take().or(added.err());
     }
 
     /// A method that awaits.
     pub(crate) fn slow<R: Serialize + 'static>(&mut self, name: &'static str, max_args: usize, method: Slow<R>) {
-        let added = self.module.register_async_method(name, move |params, context, _| async move {
-            let args = Args::parse(&params, max_args)?;
+        let added = self.module.register_async_method(name, move |params, context, extensions| async move {
+            let args = Args::parse(&params, max_args, context.deadline(&extensions))?;
             encode(method(context, args).await)
         });
         self.failure = self.failure.take().or(added.err());

@@ -22,7 +22,7 @@ use crate::{
     http::{Access, FrontLayer},
     middleware::{Guarded, Shared},
     model::ChainEvent,
-    modules, net, optimism,
+    modules, net, optimism, otterscan, parity,
     registry::Registry,
     txpool, web3,
 };
@@ -53,6 +53,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct RpcServer {
     address: SocketAddr,
+    methods: Vec<&'static str>,
     handle: ServerHandle,
     feeder: tokio::task::JoinHandle<()>,
 }
@@ -90,15 +91,21 @@ impl RpcServer {
             .await
             .map_err(|why| StartError::Listen { address: config.listen, why })?;
         let address = server.local_addr().map_err(|why| StartError::Listen { address: config.listen, why })?;
+        let names = methods.method_names().collect();
         let handle = server.start(methods);
         let feeder = tokio::spawn(feed_pending(context));
         tracing::info!(%address, "JSON-RPC over HTTP and WebSocket");
-        Ok(Self { address, handle, feeder })
+        Ok(Self { address, methods: names, handle, feeder })
     }
 
     /// Where it listens, with the real port.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Names of the methods it serves.
+    pub fn methods(&self) -> &[&'static str] {
+        &self.methods
     }
 
     /// Stops accepting, lets running requests end, and waits for that.
@@ -130,6 +137,8 @@ fn methods(context: &Arc<Context>, config: &RpcConfig) -> Result<jsonrpsee::Meth
         ("web3", web3::register),
         ("txpool", txpool::register),
         ("debug", debug::register),
+        ("trace", parity::register),
+        ("ots", otterscan::register),
         ("horae", horae::register),
         ("optimism", optimism::register),
         ("rpc", modules::register),

@@ -14,27 +14,45 @@ use crate::{
 pub(super) fn register(registry: &mut Registry) {
     registry.heavy("eth_call", 4, call);
     registry.heavy("eth_estimateGas", 4, estimate_gas);
-    registry.heavy("eth_createAccessList", 3, create_access_list);
+    registry.heavy("eth_createAccessList", 4, create_access_list);
 }
 
-fn request(context: &Context, args: &Args) -> RpcResult<CallRequest> {
+/// The transaction object in the first parameter.
+pub(crate) fn transaction(context: &Context, args: &Args) -> RpcResult<TransactionRequest> {
     if !args.is_object(0) {
         args.required::<serde_json::Value>(0)?;
         return Err(RpcError::argument(0, "transaction must be an object"));
     }
     let transaction: TransactionRequest = args.required(0)?;
     check(context, &transaction)?;
+    Ok(transaction)
+}
+
+/// State overrides, as geth takes them.
+pub(crate) fn state_overrides(overrides: Option<StateOverride>) -> RpcResult<Option<StateOverride>> {
+    for (address, change) in overrides.iter().flatten() {
+        if change.state.is_some() && change.state_diff.is_some() {
+            return Err(RpcError::Refused(format!("account {address} has both 'state' and 'stateDiff'")));
+        }
+        if change.move_precompile_to.is_some() {
+            return Err(RpcError::Refused("movePrecompileToAddress is not supported".to_owned()));
+        }
+    }
+    Ok(overrides)
+}
+
+fn request(context: &Context, args: &Args) -> RpcResult<CallRequest> {
     Ok(CallRequest {
-        transaction,
+        transaction: transaction(context, args)?,
         at: context.state_at(args.block_or_latest(1)?)?,
-        state_overrides: args.optional::<StateOverride>(2)?,
+        state_overrides: state_overrides(args.optional::<StateOverride>(2)?)?,
         block_overrides: args.optional::<BlockOverrides>(3)?.map(Box::new),
-        deadline: context.deadline(),
+        deadline: args.deadline(),
     })
 }
 
 /// What geth refuses before it executes anything.
-fn check(context: &Context, transaction: &TransactionRequest) -> RpcResult<()> {
+pub(crate) fn check(context: &Context, transaction: &TransactionRequest) -> RpcResult<()> {
     let invalid = |why: &str| Err(RpcError::InvalidParams(why.to_owned()));
     let dynamic = transaction.max_fee_per_gas.is_some() || transaction.max_priority_fee_per_gas.is_some();
     if transaction.gas_price.is_some() && dynamic {

@@ -38,7 +38,7 @@ enum Changes {
 }
 
 fn get_logs(context: &Context, args: &Args) -> RpcResult<Vec<Log>> {
-    logs::query(context, &args.required::<Filter>(0)?)
+    logs::query(context, &args.required::<Filter>(0)?, args.deadline())
 }
 
 fn install(context: &Context, kind: FilterKind) -> RpcResult<String> {
@@ -111,7 +111,7 @@ fn changes(context: &Context, args: &Args) -> RpcResult<Changes> {
     };
     let answer = match filter {
         None => block_hashes(context, from, to).map(Changes::Hashes),
-        Some(filter) => new_logs(context, &filter, from, to).map(Changes::Logs),
+        Some(filter) => new_logs(context, &filter, from, to, args.deadline()).map(Changes::Logs),
     };
     if answer.is_err() {
         rewind(context, id, from);
@@ -136,7 +136,7 @@ fn block_hashes(context: &Context, from: u64, to: u64) -> RpcResult<Vec<B256>> {
 }
 
 /// New logs of a filter; the numbers in its own range still bound it.
-fn new_logs(context: &Context, filter: &Filter, from: u64, to: u64) -> RpcResult<Vec<Log>> {
+fn new_logs(context: &Context, filter: &Filter, from: u64, to: u64, deadline: Instant) -> RpcResult<Vec<Log>> {
     let (mut from, mut to) = (from, to);
     if let FilterBlockOption::Range { from_block, to_block } = filter.block_option {
         if let Some(BlockNumberOrTag::Number(first)) = from_block {
@@ -152,7 +152,7 @@ fn new_logs(context: &Context, filter: &Filter, from: u64, to: u64) -> RpcResult
     if from > to {
         return Ok(Vec::new());
     }
-    logs::scan(context, filter, from, to, context.deadline())
+    logs::scan(context, filter, from, to, deadline)
 }
 
 fn filter_logs(context: &Context, args: &Args) -> RpcResult<Vec<Log>> {
@@ -165,5 +165,5 @@ fn filter_logs(context: &Context, args: &Args) -> RpcResult<Vec<Log>> {
     if let FilterBlockOption::AtBlockHash(hash) = filter.block_option {
         context.state_at(BlockId::hash(hash))?;
     }
-    logs::query(context, &filter)
+    logs::query(context, &filter, args.deadline())
 }

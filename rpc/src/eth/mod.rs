@@ -2,20 +2,24 @@
 //!
 //! ```text
 //!  chain    blocks, transactions, receipts        state   balances, code, storage, nonces, proofs
-//!  execute  call, estimate, access list           submit  raw transactions, with or without waiting
+//!  execute  call, estimate, access list, simulate submit  raw transactions, with or without waiting
 //!  fee      prices and history                    filter  logs and polled filters
 //!  subscribe  newHeads, logs, newPendingTransactions, syncing over WebSocket
 //! ```
 
 mod chain;
+mod config;
 mod execute;
 mod fee;
+mod fill;
 mod filter;
+mod simulate;
 mod state;
 mod submit;
 mod subscribe;
 
 pub(crate) use chain::raw_transaction;
+pub(crate) use execute::{check as check_transaction, state_overrides, transaction};
 
 use alloy_primitives::{Address, U64};
 use serde_json::{Value, json};
@@ -35,6 +39,9 @@ pub(crate) fn register(registry: &mut Registry) {
     state::register(registry);
     execute::register(registry);
     fee::register(registry);
+    fill::register(registry);
+    simulate::register(registry);
+    config::register(registry);
     submit::register(registry);
     filter::register(registry);
     subscribe::register(registry);

@@ -3,7 +3,7 @@
 //! Each subscription follows heads by number. When it lags behind the event channel (a slow client), it re-reads what it
 //! missed from the store, so that no head and no log is lost; when it lags too far it is closed with a reason.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use alloy_rpc_types_eth::Filter;
 use jsonrpsee::{
@@ -70,7 +70,7 @@ impl From<Refusal> for ErrorObjectOwned {
 }
 
 fn parse(params: &Params<'_>) -> Result<Topic, Refusal> {
-    let args = Args::parse(params, 2)?;
+    let args = Args::parse(params, 2, Instant::now())?;
     let kind: String = args.required(0)?;
     match kind.as_str() {
         "newHeads" => Ok(Topic::Heads),

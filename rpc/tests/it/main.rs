@@ -5,6 +5,7 @@
 mod bad_input;
 mod chain;
 mod client;
+mod discover;
 mod filters;
 mod methods;
 mod node;

@@ -1,4 +1,5 @@
-//! An in-memory node behind the port. It executes nothing: state and call results are fixed.
+//! An in-memory node behind the port, for what clients send and how answers look. It executes nothing: state and call
+//! results are fixed. What execution answers is tested on a real node, in `node`.
 
 use std::{
     sync::Arc,
@@ -21,7 +22,8 @@ use protocol::{
 use rpc::{
     Backend, BackendError, BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallError, CallRequest,
     ChainEvent, EpochRecord, Heads, L1BlockRef, L1Heads, NewHead, NodeIdentity, PoolContent, PoolStatus,
-    PooledTransaction, ReceiptRecord, SealedHeader, SubmitError, SyncProgress, TransactionPosition,
+    PooledTransaction, ReceiptRecord, SealedHeader, SimulateError, SimulateRequest, SimulatedBlock, SubmitError,
+    SyncProgress, Trace, TraceRequest, TransactionPosition,
 };
 use tokio::sync::broadcast;
 
@@ -31,6 +33,8 @@ use crate::chain::{CHAIN_ID, L1_HASH, Made, every_type, key, make, signer, trans
 pub const REVERTS: Address = address!("000000000000000000000000000000000000dead");
 /// Calls to it run until their deadline.
 pub const SLOW: Address = address!("0000000000000000000000000000000000005100");
+/// What traces and simulations answer here; the node's own tests have them on real blocks.
+pub const NOTHING_EXECUTED: &str = "this node executed nothing";
 /// State before this height is pruned.
 pub const PRUNED: u64 = 1;
 
@@ -268,6 +272,14 @@ impl Backend for TestNode {
 
     fn create_access_list(&self, _: CallRequest) -> Result<AccessListResult, CallError> {
         Ok(AccessListResult { access_list: AccessList::default(), gas_used: U256::from(21_000), error: None })
+    }
+
+    fn trace(&self, _: TraceRequest) -> Result<Vec<Trace>, CallError> {
+        Err(CallError::Rejected(NOTHING_EXECUTED.to_owned()))
+    }
+
+    fn simulate(&self, _: SimulateRequest) -> Result<Vec<SimulatedBlock>, SimulateError> {
+        Err(CallError::Rejected(NOTHING_EXECUTED.to_owned()).into())
     }
 
     fn next_base_fee(&self) -> u64 {

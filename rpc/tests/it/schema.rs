@@ -11,29 +11,22 @@ use crate::{
     node::pooled,
 };
 
-/// What this server does not serve, and why it need not yet.
+/// What this server does not serve; the reasons are in `docs/rpc.md`, to which the node's tests hold them.
 fn not_served(name: &str) -> bool {
-    const REST: [&str; 13] = [
-        // No block access lists in this hardfork.
+    const REST: [&str; 6] = [
         "debug_getRawBlockAccessList",
         "eth_getBlockAccessList",
-        // Tracing comes as its own namespace.
-        "debug_traceBlockByHash",
-        "debug_traceBlockByNumber",
-        "debug_traceTransaction",
-        "eth_simulateV1",
-        // The node holds no user keys.
         "eth_sendTransaction",
         "eth_sign",
         "eth_signTransaction",
-        "eth_fillTransaction",
-        // Fork schedule: with the first fork after genesis.
-        "eth_config",
         "testing_buildBlockV1",
-        "eth_sendRawTransactionConditional",
     ];
     name.starts_with("engine_") || REST.contains(&name)
 }
+
+/// Needs blocks that were executed: the node's tests check their answers.
+const EXECUTED: [&str; 4] =
+    ["debug_traceBlockByHash", "debug_traceBlockByNumber", "debug_traceTransaction", "eth_simulateV1"];
 
 /// Members that every OP-compatible chain adds, and ours; the schema forbids unknown ones.
 const L2_MEMBERS: [&str; 13] = [
@@ -101,10 +94,12 @@ async fn calls(served: &Served) -> Vec<(&'static str, Value)> {
         ("eth_capabilities", json!([])),
         ("eth_chainId", json!([])),
         ("eth_coinbase", json!([])),
+        ("eth_config", json!([])),
         ("eth_createAccessList", json!([request, "latest"])),
         ("eth_estimateGas", json!([request])),
         ("eth_feeHistory", json!(["0x4", "latest", [10.0, 50.0, 90.0]])),
         ("eth_feeHistory", json!(["0x400", "0x2", []])),
+        ("eth_fillTransaction", json!([request])),
         ("eth_gasPrice", json!([])),
         ("eth_getBalance", json!([signer(1), "latest"])),
         ("eth_getBlockByHash", json!([hash, true])),
@@ -209,7 +204,7 @@ async fn answers_fit_the_official_schema() {
     }
     assert!(broken.is_empty(), "{} answers break the schema:\n{}", broken.len(), broken.join("\n"));
     // Every method of the document is either held against it above or refused on purpose.
-    for name in methods.keys() {
+    for name in methods.keys().filter(|name| !EXECUTED.contains(name)) {
         assert_ne!(seen.contains(name), not_served(name), "{name}");
         if not_served(name) {
             let (code, text) = served.error(name, json!([])).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alloy_consensus::{BlockBody, Header, Transaction, proofs};
-use alloy_eips::{eip2935::HISTORY_STORAGE_ADDRESS, eip4895::Withdrawals};
+use alloy_eips::eip4895::Withdrawals;
 use alloy_primitives::{Address, B256, Bloom, Bytes, Sealed};
 use op_alloy_consensus::{OpReceiptEnvelope, OpTxEnvelope, OpTxType};
 use op_revm::{OpHaltReason, OpTransaction, OpTransactionError};
@@ -14,7 +14,7 @@ use protocol::{
     state::{Account, StateCommitment, StateDiff, StateError, StateReader},
 };
 use revm::{
-    DatabaseCommit, ExecuteEvm, SystemCallEvm,
+    DatabaseCommit, ExecuteEvm,
     context::{TxEnv, result::ExecutionResult},
     context_interface::result::{EVMError, InvalidTransaction},
 };
@@ -284,11 +284,7 @@ impl BlockBuilder {
 
     /// EIP-2935: the system contract keeps the last 8191 block hashes. Without its code nothing happens.
     fn store_parent_hash(&mut self, parent: B256) -> Result<(), ExecutionError> {
-        let outcome = self.evm.system_call_one(HISTORY_STORAGE_ADDRESS, Bytes::from(parent));
-        let mut changes = self.evm.finalize();
-        outcome.map_err(fatal)?;
-        // Only the contract's storage counts: system address and beneficiary were merely named.
-        changes.retain(|address, _| *address == HISTORY_STORAGE_ADDRESS);
+        let changes = env::parent_hash_changes(&mut self.evm, parent).map_err(fatal)?;
         self.state().commit(changes);
         Ok(())
     }

@@ -2,38 +2,27 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use alloy_consensus::Header;
 use alloy_eips::{eip2930::AccessList, eip7702::SignedAuthorization};
-use alloy_primitives::{Address, B256, Bytes, Log, Sealed, TxKind, U256, keccak256};
-use op_revm::{OpHaltReason, OpTransaction, OpTransactionError};
+use alloy_primitives::{Address, B256, Bytes, Log, Sealed, U256};
+use op_revm::OpHaltReason;
 use protocol::{
     BlockAttributes, L1Origin,
     limits::MAX_TRANSACTION_GAS,
     state::{StateError, StateReader},
 };
 use revm::{
-    ExecuteEvm, InspectEvm, Inspector,
-    context::{TxEnv, result::ExecutionResult},
-    context_interface::{
-        either::Either,
-        result::{EVMError, InvalidTransaction},
-    },
-    interpreter::{InstructionResult, Interpreter, interpreter::EthInterpreter},
-    state::Bytecode,
+    ExecuteEvm, InspectEvm, Inspector, context::result::ExecutionResult, context_interface::result::InvalidTransaction,
 };
 use revm_inspectors::access_list::AccessListInspector;
 
 use crate::{
-    build::fatal,
-    env::{self, ChainConfig, Ctx, EvmError, ExecutionError},
+    env::{ChainConfig, Ctx, ExecutionError},
     header,
-    overlay::Overlay,
+    session::{Session, StepCost},
 };
 
 /// Most gas one simulated call may use, whatever it asks for (as geth's `--rpc.gascap`).
@@ -48,8 +37,6 @@ const ESTIMATE_TOLERANCE_PER_MILLE: u64 = 15;
 const MAX_ESTIMATE_RUNS: usize = 40;
 /// Most executions of one access list before the last answer is taken.
 const MAX_ACCESS_LIST_RUNS: usize = 8;
-/// Instructions between two looks at the interrupt flag.
-const INTERRUPT_PERIOD: u32 = 1_024;
 
 /// A call as JSON-RPC describes it; what is absent takes the default a node gives it.
 #[derive(Clone, Debug, Default)]
@@ -159,7 +146,7 @@ pub struct CallOutcome {
     /// Logs.
     pub logs: Vec<Log>,
     /// Gas refunded at the end.
-    refund: u64,
+    pub refund: u64,
 }
 
 /// Gas that suffices.
@@ -184,6 +171,12 @@ pub enum CallError {
     /// The interrupt flag was raised.
     #[error("execution aborted (timeout)")]
     Interrupted,
+    /// More would be recorded than a trace may hold.
+    #[error("trace is too large: limit the steps or record less of each")]
+    TraceTooLarge,
+    /// The tracer does not exist or its configuration is wrong.
+    #[error("{0}")]
+    Tracer(String),
     /// Our own failure.
     #[error(transparent)]
     Fatal(#[from] ExecutionError),
@@ -200,7 +193,7 @@ impl From<StateError> for CallError {
 /// # Errors
 /// [`CallError::Invalid`], [`CallError::Interrupted`] or [`CallError::Fatal`]; a revert is not an error here.
 pub fn call(environment: &CallEnvironment, request: &CallRequest) -> Result<CallOutcome, CallError> {
-    Simulation::new(environment)?.run(request, request.gas.unwrap_or(CALL_GAS_CAP).min(CALL_GAS_CAP))
+    Simulation(Session::of_call(environment)?).run(request, request.gas.unwrap_or(CALL_GAS_CAP).min(CALL_GAS_CAP))
 }
 
 /// The least gas limit, within 1.5 %, under which a call succeeds.
@@ -208,7 +201,7 @@ pub fn call(environment: &CallEnvironment, request: &CallRequest) -> Result<Call
 /// # Errors
 /// [`CallError::Failed`] carries the revert data of a call that fails with all the gas it may have.
 pub fn estimate_gas(environment: &CallEnvironment, request: &CallRequest) -> Result<Estimate, CallError> {
-    let mut simulation = Simulation::new(environment)?;
+    let mut simulation = Simulation(Session::of_call(environment)?);
     let most = request.gas.filter(|gas| *gas >= TRANSFER_GAS).unwrap_or(CALL_GAS_CAP);
     let most = most.min(CALL_GAS_CAP).min(MAX_TRANSACTION_GAS).min(environment.header.gas_limit);
     let allowance = simulation.affordable_gas(request)?;
@@ -259,7 +252,7 @@ pub fn create_access_list(
     let mut runs = 0;
     loop {
         let mut inspector = AccessListInspector::new(request.access_list.clone());
-        let outcome = Simulation::new(environment)?.inspect(&request, gas, &mut inspector)?;
+        let outcome = Simulation(Session::of_call(environment)?).inspect(&request, gas, &mut inspector)?;
         // A list may change which slots are reached (gas is observable): repeat until it is stable.
         let mut list = inspector.into_access_list();
         list.0.sort_by_key(|item| item.address);
@@ -271,41 +264,34 @@ pub fn create_access_list(
     }
 }
 
-/// One request's throw-away state; what it reads once it keeps for its further runs.
-struct Simulation<'a> {
-    environment: &'a CallEnvironment,
-    overlay: Option<Overlay>,
-}
+/// One request's runs, on one throw-away state; what it reads once it keeps for its further runs.
+struct Simulation(Session);
 
-impl<'a> Simulation<'a> {
-    fn new(environment: &'a CallEnvironment) -> Result<Self, StateError> {
-        let header = &environment.header;
-        let parent = header.number.saturating_sub(1);
-        let mut overlay = Overlay::new(environment.state.clone(), parent, header.parent_hash);
-        for (address, change) in &environment.overrides {
-            override_account(&mut overlay, *address, change)?;
-        }
-        Ok(Self { environment, overlay: Some(overlay) })
-    }
-
+impl Simulation {
     fn run(&mut self, request: &CallRequest, gas: u64) -> Result<CallOutcome, CallError> {
-        match &self.environment.interrupt {
-            None => self.execute(request, gas, (), |evm, tx| evm.transact_one(tx)),
-            Some(flag) => {
-                let mut watch = Watch { flag: flag.clone(), left: INTERRUPT_PERIOD, fired: false };
-                let outcome = self.execute(request, gas, &mut watch, |evm, tx| evm.inspect_one_tx(tx));
-                if watch.fired { Err(CallError::Interrupted) } else { outcome }
-            }
+        let tx = self.0.tx_env(request, gas)?;
+        let rules = self.0.call_rules(request.max_fee_per_gas > 0);
+        if !self.0.interruptible() {
+            return Ok(outcome_of(self.0.transact(rules, tx, (), |evm, tx| evm.transact_one(tx))?.result));
         }
+        let mut guard = self.0.guard(usize::MAX, StepCost::default());
+        let outcome = self.0.transact(rules, tx, &mut guard, |evm, tx| evm.inspect_one_tx(tx));
+        guard.verdict()?;
+        Ok(outcome_of(outcome?.result))
     }
 
     fn inspect<I: Inspector<Ctx>>(
         &mut self,
         request: &CallRequest,
         gas: u64,
-        inspector: &mut I,
+        inspector: I,
     ) -> Result<CallOutcome, CallError> {
-        self.execute(request, gas, inspector, |evm, tx| evm.inspect_one_tx(tx))
+        let tx = self.0.tx_env(request, gas)?;
+        let rules = self.0.call_rules(request.max_fee_per_gas > 0);
+        let mut guard = self.0.guard(usize::MAX, StepCost::default());
+        let outcome = self.0.transact(rules, tx, (&mut guard, inspector), |evm, tx| evm.inspect_one_tx(tx));
+        guard.verdict()?;
+        Ok(outcome_of(outcome?.result))
     }
 
     /// `Some` outcome when the call succeeds with this gas, `None` when it fails for want of it or otherwise.
@@ -318,92 +304,25 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    fn execute<I>(
-        &mut self,
-        request: &CallRequest,
-        gas: u64,
-        inspector: I,
-        run: impl FnOnce(&mut env::Evm<I>, OpTransaction<TxEnv>) -> Result<ExecutionResult<OpHaltReason>, EvmError>,
-    ) -> Result<CallOutcome, CallError> {
-        let Some(mut overlay) = self.overlay.take() else {
-            return Err(ExecutionError::Evm("simulation used after a failure".into()).into());
-        };
-        let tx = self.tx_env(&mut overlay, request, gas)?;
-        let mut cfg = env::cfg_env(self.environment.config.chain_id);
-        cfg.tx_chain_id_check = false;
-        cfg.disable_nonce_check = true;
-        cfg.disable_eip3607 = true;
-        cfg.disable_block_gas_limit = true;
-        cfg.disable_base_fee = request.max_fee_per_gas == 0;
-        cfg.tx_gas_limit_cap = Some(u64::MAX);
-        let mut evm = env::evm(cfg, env::block_env(&self.environment.header), overlay, inspector);
-        let outcome = run(&mut evm, tx);
-        self.overlay = Some(evm.0.ctx.journaled_state.database);
-        match outcome {
-            Ok(result) => Ok(outcome_of(result)),
-            Err(EVMError::Transaction(OpTransactionError::Base(reason))) => Err(CallError::Invalid(reason)),
-            Err(other) => Err(fatal(other).into()),
-        }
-    }
-
-    fn tx_env(
-        &self,
-        overlay: &mut Overlay,
-        request: &CallRequest,
-        gas_limit: u64,
-    ) -> Result<OpTransaction<TxEnv>, StateError> {
-        let nonce = match request.nonce {
-            Some(nonce) => nonce,
-            None => overlay.account(request.from)?.unwrap_or_default().nonce,
-        };
-        let tx_type = match (request.authorizations.is_empty(), request.max_priority_fee_per_gas) {
-            (false, _) => 4,
-            (true, Some(_)) => 2,
-            (true, None) => 1,
-        };
-        Ok(OpTransaction {
-            base: TxEnv {
-                tx_type,
-                caller: request.from,
-                gas_limit,
-                gas_price: request.max_fee_per_gas,
-                gas_priority_fee: request.max_priority_fee_per_gas,
-                kind: request.to.map_or(TxKind::Create, TxKind::Call),
-                value: request.value,
-                data: request.data.clone(),
-                nonce,
-                chain_id: Some(self.environment.config.chain_id),
-                access_list: request.access_list.clone(),
-                blob_hashes: Vec::new(),
-                max_fee_per_blob_gas: 0,
-                authorization_list: request.authorizations.iter().cloned().map(Either::Left).collect(),
-            },
-            // Empty bytes: a simulated call pays no L1 fee.
-            enveloped_tx: Some(Bytes::new()),
-            deposit: Default::default(),
-        })
-    }
-
     /// Gas the sender's balance pays for at the request's price.
     fn affordable_gas(&mut self, request: &CallRequest) -> Result<u64, CallError> {
-        let Some(overlay) = &mut self.overlay else { return Ok(u64::MAX) };
         if request.max_fee_per_gas == 0 {
             return Ok(u64::MAX);
         }
-        let balance = overlay.account(request.from)?.unwrap_or_default().balance;
+        let balance = self.0.overlay()?.account(request.from)?.unwrap_or_default().balance;
         let left = balance.saturating_sub(request.value);
         Ok(left.checked_div(U256::from(request.max_fee_per_gas)).unwrap_or(U256::MAX).saturating_to())
     }
 
     fn is_plain_transfer(&mut self, request: &CallRequest) -> Result<bool, CallError> {
-        let (Some(overlay), Some(to)) = (&mut self.overlay, request.to) else { return Ok(false) };
+        let Some(to) = request.to else { return Ok(false) };
         let bare = request.data.is_empty() && request.access_list.is_empty() && request.authorizations.is_empty();
-        let code_hash = overlay.account(to)?.unwrap_or_default().code_hash;
+        let code_hash = self.0.overlay()?.account(to)?.unwrap_or_default().code_hash;
         Ok(bare && code_hash == alloy_primitives::KECCAK256_EMPTY)
     }
 }
 
-fn outcome_of(result: ExecutionResult<OpHaltReason>) -> CallOutcome {
+pub(crate) fn outcome_of(result: ExecutionResult<OpHaltReason>) -> CallOutcome {
     let gas_used = result.tx_gas_used();
     let refund = result.gas().final_refunded();
     let (result, logs) = match result {
@@ -412,48 +331,4 @@ fn outcome_of(result: ExecutionResult<OpHaltReason>) -> CallOutcome {
         ExecutionResult::Halt { reason, .. } => (Err(Failure::Halt(reason)), Vec::new()),
     };
     CallOutcome { result, gas_used, logs, refund }
-}
-
-fn override_account(overlay: &mut Overlay, address: Address, change: &AccountOverride) -> Result<(), StateError> {
-    let mut account = overlay.account(address)?.unwrap_or_default();
-    account.balance = change.balance.unwrap_or(account.balance);
-    account.nonce = change.nonce.unwrap_or(account.nonce);
-    if let Some(code) = &change.code {
-        account.code_hash = keccak256(code);
-        let code = Bytecode::new_raw_checked(code.clone()).unwrap_or_else(|_| Bytecode::new_legacy(code.clone()));
-        overlay.set_code(account.code_hash, code);
-    }
-    overlay.set_account(address, account)?;
-    if let Some(state) = &change.state {
-        overlay.wipe_storage(address)?;
-        set_slots(overlay, address, state)?;
-    }
-    set_slots(overlay, address, &change.state_diff)
-}
-
-fn set_slots(overlay: &mut Overlay, address: Address, slots: &BTreeMap<B256, B256>) -> Result<(), StateError> {
-    for (slot, value) in slots {
-        overlay.set_slot(address, U256::from_be_bytes(slot.0), U256::from_be_bytes(value.0))?;
-    }
-    Ok(())
-}
-
-/// Ends a call when the flag is raised.
-struct Watch {
-    flag: Arc<AtomicBool>,
-    left: u32,
-    fired: bool,
-}
-
-impl Inspector<Ctx> for Watch {
-    fn step(&mut self, interpreter: &mut Interpreter<EthInterpreter>, _context: &mut Ctx) {
-        self.left = self.left.saturating_sub(1);
-        if self.left == 0 {
-            self.left = INTERRUPT_PERIOD;
-            self.fired |= self.flag.load(Ordering::Relaxed);
-        }
-        if self.fired {
-            interpreter.halt(InstructionResult::OutOfGas);
-        }
-    }
 }

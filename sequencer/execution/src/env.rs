@@ -1,7 +1,8 @@
 //! The EVM every part of this crate runs: its rules, its block and its transactions, from ours.
 
 use alloy_consensus::{Header, Transaction};
-use alloy_primitives::{Address, U256};
+use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
+use alloy_primitives::{Address, B256, Bytes, U256};
 use op_alloy_consensus::{OpTxEnvelope, TxDeposit};
 use op_revm::{L1BlockInfo, OpEvm, OpSpecId, OpTransaction, transaction::deposit::DepositTransactionParts};
 use protocol::{
@@ -10,12 +11,13 @@ use protocol::{
     state::StateError,
 };
 use revm::{
-    Context, Journal,
+    Context, ExecuteEvm, Journal, SystemCallEvm,
     context::{BlockEnv, CfgEnv, FrameStack, TxEnv},
     context_interface::{block::BlobExcessGasAndPrice, either::Either, result::EVMError},
     handler::{EthPrecompiles, instructions::EthInstructions},
     interpreter::interpreter::EthInterpreter,
     primitives::hardfork::SpecId,
+    state::EvmState,
 };
 
 use crate::overlay::{Overlay, ReadError};
@@ -76,6 +78,16 @@ pub(crate) fn evm<I>(cfg: CfgEnv<OpSpecId>, block: BlockEnv, state: Overlay, ins
         precompiles: EthPrecompiles::new(SpecId::OSAKA),
         frame_stack: FrameStack::new_prealloc(8),
     })
+}
+
+/// What storing the parent's hash changes (EIP-2935: a contract keeps the last 8191). Without its code, nothing.
+pub(crate) fn parent_hash_changes(evm: &mut Evm, parent: B256) -> Result<EvmState, EvmError> {
+    let outcome = evm.system_call_one(HISTORY_STORAGE_ADDRESS, Bytes::from(parent));
+    let mut changes = evm.finalize();
+    outcome?;
+    // Only the contract's storage counts: system address and beneficiary were merely named.
+    changes.retain(|address, _| *address == HISTORY_STORAGE_ADDRESS);
+    Ok(changes)
 }
 
 /// The EVM's view of a header.

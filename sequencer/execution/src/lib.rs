@@ -6,7 +6,7 @@
 //!                                         ▲                                        (block, receipts, diff)
 //!  block bytes ──decode_block──► verify_block ──► BlockVerifier: the same builder, then every header field compared
 //!  slices ──decode_item──► BlockVerifier;  an open block's diff ──► PendingState
-//!  StateReader ──► call, estimate_gas, create_access_list: the same EVM, nothing kept
+//!  StateReader ──► call, estimate_gas, create_access_list, simulate, Replay (traces): the same EVM, nothing kept
 //! ```
 //!
 //! Invariant: pure and total. A block's content is a function of its parent header, its attributes, its
@@ -31,6 +31,9 @@ pub mod memory;
 mod overlay;
 mod pending;
 mod recover;
+mod session;
+mod simulate;
+mod trace;
 mod verify;
 
 #[cfg(test)]
@@ -49,4 +52,8 @@ pub use header::{HeaderField, check_header, next_base_fee};
 pub use pending::PendingState;
 pub use recover::{RecoverError, deposit, recover, recover_envelope, recover_with_deposits};
 pub use revm::context_interface::result::InvalidTransaction;
+pub use simulate::{
+    MAX_SIMULATED_BLOCKS, SimulateError, SimulateOptions, SimulatedBlock, SimulatedBlockRequest, simulate,
+};
+pub use trace::{MAX_RECORDED_BYTES, Recorded, Recording, Replay};
 pub use verify::{BlockVerifier, DecodedBlock, InvalidBlock, VerifyError, decode_block, decode_item, verify_block};

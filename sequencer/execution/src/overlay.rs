@@ -8,7 +8,7 @@ use alloy_primitives::{
 };
 use protocol::state::{Account, AccountDiff, StateDiff, StateError, StateReader};
 use revm::{
-    Database, DatabaseCommit,
+    Database, DatabaseCommit, DatabaseRef,
     database_interface::DBErrorMarker,
     state::{AccountInfo, Bytecode, EvmState},
 };
@@ -40,8 +40,8 @@ struct Entry {
 /// Parent state plus changes. One writer: the EVM of one block or call.
 pub(crate) struct Overlay {
     parent: Arc<dyn StateReader>,
-    /// The parent block, which `BLOCKHASH` must know even before the store does.
-    parent_block: (u64, B256),
+    /// Blocks that `BLOCKHASH` must know even before the store does: the parent, and simulated ones.
+    hashes: BTreeMap<u64, B256>,
     accounts: AddressMap<Entry>,
     code: B256Map<Bytecode>,
     new_code: BTreeMap<B256, Bytes>,
@@ -57,7 +57,7 @@ impl Overlay {
     pub(crate) fn new(parent: Arc<dyn StateReader>, parent_number: u64, parent_hash: B256) -> Self {
         Self {
             parent,
-            parent_block: (parent_number, parent_hash),
+            hashes: BTreeMap::from([(parent_number, parent_hash)]),
             accounts: AddressMap::default(),
             code: B256Map::default(),
             new_code: BTreeMap::new(),
@@ -90,8 +90,14 @@ impl Overlay {
 
     /// Sets a slot (state overrides of calls).
     pub(crate) fn set_slot(&mut self, address: Address, slot: U256, value: U256) -> Result<(), StateError> {
-        self.entry(address)?.storage.insert(slot, Slot { original: value, value });
+        let original = self.storage(address, slot).map_err(|error| error.0)?;
+        self.entry(address)?.storage.insert(slot, Slot { original, value });
         Ok(())
+    }
+
+    /// Makes a simulated block known to `BLOCKHASH`.
+    pub(crate) fn set_block_hash(&mut self, number: u64, hash: B256) {
+        self.hashes.insert(number, hash);
     }
 
     fn entry(&mut self, address: Address) -> Result<&mut Entry, StateError> {
@@ -129,22 +135,14 @@ impl Database for Overlay {
     type Error = ReadError;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ReadError> {
-        let account = self.entry(address)?.account;
-        Ok(account.map(|Account { nonce, balance, code_hash }| AccountInfo {
-            nonce,
-            balance,
-            code_hash,
-            account_id: None,
-            code: (code_hash == KECCAK256_EMPTY).then(Bytecode::default),
-        }))
+        Ok(self.entry(address)?.account.map(info))
     }
 
     fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, ReadError> {
         if let Some(code) = self.code.get(&code_hash) {
             return Ok(code.clone());
         }
-        let raw = self.parent.code(&code_hash)?;
-        let code = Bytecode::new_raw_checked(raw).map_err(|error| StateError(format!("code {code_hash}: {error}")))?;
+        let code = bytecode(code_hash, self.parent.code(&code_hash)?)?;
         self.code.insert(code_hash, code.clone());
         Ok(code)
     }
@@ -165,9 +163,57 @@ impl Database for Overlay {
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, ReadError> {
-        let (parent_number, parent_hash) = self.parent_block;
-        if number == parent_number { Ok(parent_hash) } else { Ok(self.parent.block_hash(number)?) }
+        self.block_hash_ref(number)
     }
+}
+
+/// Reads that leave no trace, for what is made of a recorded execution.
+impl DatabaseRef for Overlay {
+    type Error = ReadError;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, ReadError> {
+        let account = match self.accounts.get(&address) {
+            Some(entry) => entry.account,
+            None => self.parent.account(&address)?,
+        };
+        Ok(account.map(info))
+    }
+
+    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, ReadError> {
+        match self.code.get(&code_hash) {
+            Some(code) => Ok(code.clone()),
+            None => bytecode(code_hash, self.parent.code(&code_hash)?),
+        }
+    }
+
+    fn storage_ref(&self, address: Address, index: U256) -> Result<U256, ReadError> {
+        if let Some(entry) = self.accounts.get(&address) {
+            if let Some(slot) = entry.storage.get(&index) {
+                return Ok(slot.value);
+            }
+            if entry.wiped || entry.original.is_none() {
+                return Ok(U256::ZERO);
+            }
+        }
+        Ok(self.parent.storage(&address, &B256::from(index))?)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, ReadError> {
+        match self.hashes.get(&number) {
+            Some(hash) => Ok(*hash),
+            None => Ok(self.parent.block_hash(number)?),
+        }
+    }
+}
+
+fn info(account: Account) -> AccountInfo {
+    let Account { nonce, balance, code_hash } = account;
+    let code = (code_hash == KECCAK256_EMPTY).then(Bytecode::default);
+    AccountInfo { nonce, balance, code_hash, account_id: None, code }
+}
+
+fn bytecode(code_hash: B256, raw: Bytes) -> Result<Bytecode, ReadError> {
+    Ok(Bytecode::new_raw_checked(raw).map_err(|error| StateError(format!("code {code_hash}: {error}")))?)
 }
 
 impl DatabaseCommit for Overlay {

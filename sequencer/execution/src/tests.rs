@@ -6,3 +6,5 @@ mod deposits;
 mod fixture;
 mod hostile;
 mod recovery;
+mod simulations;
+mod traces;

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use alloy_consensus::transaction::SignerRecoverable;
+use alloy_consensus::{Header, transaction::SignerRecoverable};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rpc_types_eth::{
@@ -30,7 +30,8 @@ use protocol::{
 use rpc::{
     Backend, BackendError, BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallError, CallRequest,
     ChainEvent, EpochRecord, Heads, L1BlockRef, L1Heads, NodeIdentity, PoolContent, PoolStatus, PooledTransaction,
-    ReceiptRecord, SealedHeader, SubmitError, SyncProgress, TransactionPosition,
+    ReceiptRecord, SealedHeader, SimulateError, SimulateRequest, SimulatedBlock, SubmitError, SyncProgress, Trace,
+    TraceRequest, TransactionPosition,
 };
 use store::{Store, StoreError};
 use tokio::sync::{broadcast, watch};
@@ -83,7 +84,7 @@ pub struct NodeBackend {
 /// Blocks with recovered senders kept in memory.
 const CACHED_BLOCKS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(127);
 
-fn store_error(error: StoreError) -> BackendError {
+pub(crate) fn store_error(error: StoreError) -> BackendError {
     match error {
         StoreError::Pruned { height, .. } => BackendError::HistoryUnavailable(height),
         other => BackendError::Internal(other.to_string()),
@@ -101,7 +102,7 @@ impl NodeBackend {
         Mutex::new(LruCache::new(CACHED_BLOCKS))
     }
 
-    fn store(&self) -> &Store {
+    pub(crate) fn store(&self) -> &Store {
         self.chain.store()
     }
 
@@ -111,7 +112,7 @@ impl NodeBackend {
     }
 
     /// The state after a block. A pending block that is no longer there leaves the head's.
-    fn state(&self, at: u64) -> Result<Arc<dyn StateReader>, BackendError> {
+    pub(crate) fn state(&self, at: u64) -> Result<Arc<dyn StateReader>, BackendError> {
         if let Some(pending) = self.pending_at(at) {
             return Ok(pending.state.clone());
         }
@@ -139,7 +140,7 @@ impl NodeBackend {
             CallEnvironment::at(rules, &header, state)
         };
         if let Some(changes) = &request.block_overrides {
-            override_block(&mut environment, changes);
+            override_block(&mut environment.header, changes);
         }
         environment.overrides = request.state_overrides.as_ref().map(overrides).unwrap_or_default();
         environment.interrupt = Some(self.watchdog.interrupt_at(request.deadline));
@@ -147,8 +148,7 @@ impl NodeBackend {
     }
 }
 
-fn override_block(environment: &mut CallEnvironment, changes: &BlockOverrides) {
-    let header = &mut environment.header;
+pub(crate) fn override_block(header: &mut Header, changes: &BlockOverrides) {
     if let Some(number) = changes.number {
         header.number = number.saturating_to();
     }
@@ -169,7 +169,7 @@ fn override_block(environment: &mut CallEnvironment, changes: &BlockOverrides) {
     }
 }
 
-fn overrides(changes: &StateOverride) -> Overrides {
+pub(crate) fn overrides(changes: &StateOverride) -> Overrides {
     let one = |(address, change): (&Address, &RpcOverride)| {
         let change = AccountOverride {
             balance: change.balance,
@@ -188,7 +188,7 @@ fn overrides(changes: &StateOverride) -> Overrides {
     changes.iter().map(one).collect()
 }
 
-fn exec_request(request: &TransactionRequest) -> execution::CallRequest {
+pub(crate) fn exec_request(request: &TransactionRequest) -> execution::CallRequest {
     execution::CallRequest {
         from: request.from.unwrap_or_default(),
         to: request.to.and_then(|kind| kind.to().copied()),
@@ -203,12 +203,13 @@ fn exec_request(request: &TransactionRequest) -> execution::CallRequest {
     }
 }
 
-fn call_error(error: ExecCallError) -> CallError {
+pub(crate) fn call_error(error: ExecCallError) -> CallError {
     match error {
         ExecCallError::Invalid(reason) => CallError::Rejected(reason.to_string()),
         ExecCallError::Failed(failure) => failed(failure),
         ExecCallError::Allowance(gas) => CallError::GasAllowance(gas),
         ExecCallError::Interrupted => CallError::Timeout,
+        ExecCallError::TraceTooLarge | ExecCallError::Tracer(_) => CallError::Rejected(error.to_string()),
         ExecCallError::Fatal(error) => CallError::Backend(BackendError::Internal(error.to_string())),
     }
 }
@@ -369,6 +370,14 @@ impl Backend for NodeBackend {
         let (access_list, outcome) = made.map_err(call_error)?;
         let error = outcome.result.err().map(|failure| failure.to_string());
         Ok(AccessListResult { access_list, gas_used: U256::from(outcome.gas_used), error })
+    }
+
+    fn trace(&self, request: TraceRequest) -> Result<Vec<Trace>, CallError> {
+        self.replay(request)
+    }
+
+    fn simulate(&self, request: SimulateRequest) -> Result<Vec<SimulatedBlock>, SimulateError> {
+        self.run_simulation(&request)
     }
 
     fn next_base_fee(&self) -> u64 {

@@ -28,8 +28,11 @@ pub mod keys;
 mod open;
 mod peers;
 mod pending;
+mod replay;
 mod run;
 pub mod telemetry;
+#[cfg(test)]
+mod tests;
 mod transactions;
 mod views;
 mod voting;

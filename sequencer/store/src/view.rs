@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
-use protocol::state::{Account, StateError, StateReader};
+use protocol::state::{Account, Roots, StateDiff, StateError, StateReader};
 
 use crate::{Store, StoreError, chain::RecentState, trie::AccountLeaf};
 
@@ -55,6 +55,12 @@ impl StateView {
     /// The state in memory, for a height near the head.
     pub(crate) fn recent(&self) -> Option<&RecentState> {
         self.recent.as_deref()
+    }
+
+    /// Roots of this state with `diff` on top; `None` for a state that is no longer in memory.
+    #[must_use]
+    pub fn roots_after(&self, diff: &StateDiff) -> Option<Roots> {
+        self.recent.as_ref().map(|recent| recent.trie.with(diff).roots())
     }
 
     /// Refuses when pruning has overtaken a view of history.

@@ -1,0 +1,314 @@
+//! A throw-away state on which transactions run one after the other: calls, traces, simulations.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use alloy_consensus::Header;
+use alloy_primitives::{Address, B256, Bytes, Log, TxKind, U256, keccak256};
+use op_revm::{OpHaltReason, OpSpecId, OpTransaction, OpTransactionError};
+use protocol::state::StateError;
+use revm::{
+    DatabaseCommit, ExecuteEvm, Inspector,
+    context::{CfgEnv, TxEnv, result::ExecutionResult},
+    context_interface::{
+        either::Either,
+        result::{EVMError, ResultAndState},
+    },
+    interpreter::{
+        CallInputs, CallOutcome as FrameOutcome, CreateInputs, CreateOutcome, InstructionResult, Interpreter,
+        interpreter::EthInterpreter,
+    },
+    state::Bytecode,
+};
+
+use crate::{
+    build::fatal,
+    call::{AccountOverride, CallEnvironment, CallError, CallRequest, Overrides},
+    env::{self, Ctx, EvmError, ExecutionError},
+    overlay::Overlay,
+};
+
+/// Instructions between two looks at the interrupt flag.
+const INTERRUPT_PERIOD: u32 = 1_024;
+/// Bytes counted for a recorded call frame besides its data.
+const FRAME_BYTES: usize = 512;
+/// Bytes counted for a recorded log besides its data.
+const LOG_BYTES: usize = 192;
+/// Bytes of a stack word.
+const WORD_BYTES: usize = 32;
+
+/// What one transaction did: its result and the changes it made, which are not in the session's state yet.
+pub(crate) type Transacted = ResultAndState<OpHaltReason>;
+
+/// Rules, block environment and state of a request.
+pub(crate) struct Session {
+    chain_id: u64,
+    /// The block the transactions believe to be in.
+    pub(crate) header: Header,
+    overlay: Option<Overlay>,
+    interrupt: Option<Arc<AtomicBool>>,
+}
+
+impl Session {
+    /// On a state as it is.
+    pub(crate) const fn new(
+        chain_id: u64,
+        header: Header,
+        overlay: Overlay,
+        interrupt: Option<Arc<AtomicBool>>,
+    ) -> Self {
+        Self { chain_id, header, overlay: Some(overlay), interrupt }
+    }
+
+    /// In a call's environment, with its overrides.
+    pub(crate) fn of_call(environment: &CallEnvironment) -> Result<Self, CallError> {
+        let header = environment.header.clone();
+        let overlay = Overlay::new(environment.state.clone(), header.number.saturating_sub(1), header.parent_hash);
+        let interrupt = environment.interrupt.clone();
+        let mut session = Self::new(environment.config.chain_id, header, overlay, interrupt);
+        session.set_overrides(&environment.overrides)?;
+        Ok(session)
+    }
+
+    /// Puts accounts in place of what is there.
+    pub(crate) fn set_overrides(&mut self, overrides: &Overrides) -> Result<(), CallError> {
+        let overlay = self.overlay()?;
+        for (address, change) in overrides {
+            override_account(overlay, *address, change)?;
+        }
+        Ok(())
+    }
+
+    /// The state as the transactions left it so far.
+    pub(crate) fn overlay(&mut self) -> Result<&mut Overlay, ExecutionError> {
+        self.overlay.as_mut().ok_or_else(|| ExecutionError::Evm("session used after a failure".into()))
+    }
+
+    /// The rules of blocks.
+    pub(crate) fn block_rules(&self) -> CfgEnv<OpSpecId> {
+        env::cfg_env(self.chain_id)
+    }
+
+    /// The rules of simulated calls: nonce, sender code and block gas limit are not checked, the base fee only where a
+    /// price is named.
+    pub(crate) fn call_rules(&self, priced: bool) -> CfgEnv<OpSpecId> {
+        let mut cfg = env::cfg_env(self.chain_id);
+        cfg.tx_chain_id_check = false;
+        cfg.disable_nonce_check = true;
+        cfg.disable_eip3607 = true;
+        cfg.disable_block_gas_limit = true;
+        cfg.disable_base_fee = !priced;
+        cfg.tx_gas_limit_cap = Some(u64::MAX);
+        cfg
+    }
+
+    /// A guard that lets `bytes` be recorded.
+    pub(crate) fn guard(&self, bytes: usize, cost: StepCost) -> Guard {
+        Guard { flag: self.interrupt.clone(), countdown: INTERRUPT_PERIOD, left: bytes, cost, stop: None }
+    }
+
+    /// Whether somebody can raise a flag that ends executions.
+    pub(crate) const fn interruptible(&self) -> bool {
+        self.interrupt.is_some()
+    }
+
+    /// Runs a transaction with an inspector. Its changes are returned, not applied.
+    pub(crate) fn transact<I>(
+        &mut self,
+        cfg: CfgEnv<OpSpecId>,
+        tx: OpTransaction<TxEnv>,
+        inspector: I,
+        run: impl FnOnce(&mut env::Evm<I>, OpTransaction<TxEnv>) -> Result<ExecutionResult<OpHaltReason>, EvmError>,
+    ) -> Result<Transacted, CallError> {
+        let Some(overlay) = self.overlay.take() else {
+            return Err(ExecutionError::Evm("session used after a failure".into()).into());
+        };
+        let mut evm = env::evm(cfg, env::block_env(&self.header), overlay, inspector);
+        let outcome = run(&mut evm, tx);
+        let state = evm.finalize();
+        self.overlay = Some(evm.0.ctx.journaled_state.database);
+        match outcome {
+            Ok(result) => Ok(Transacted { result, state }),
+            Err(EVMError::Transaction(OpTransactionError::Base(reason))) => Err(CallError::Invalid(reason)),
+            Err(other) => Err(fatal(other).into()),
+        }
+    }
+
+    /// What the protocol does before a block's first transaction.
+    pub(crate) fn store_parent_hash(&mut self, parent: B256) -> Result<(), CallError> {
+        let Some(overlay) = self.overlay.take() else {
+            return Err(ExecutionError::Evm("session used after a failure".into()).into());
+        };
+        let mut evm = env::evm(self.block_rules(), env::block_env(&self.header), overlay, ());
+        let changes = env::parent_hash_changes(&mut evm, parent).map_err(fatal)?;
+        let mut overlay = evm.0.ctx.journaled_state.database;
+        overlay.commit(changes);
+        self.overlay = Some(overlay);
+        Ok(())
+    }
+
+    /// A request as a transaction for the EVM.
+    pub(crate) fn tx_env(
+        &mut self,
+        request: &CallRequest,
+        gas_limit: u64,
+    ) -> Result<OpTransaction<TxEnv>, ExecutionError> {
+        let chain_id = self.chain_id;
+        let nonce = match request.nonce {
+            Some(nonce) => nonce,
+            None => self.overlay()?.account(request.from)?.unwrap_or_default().nonce,
+        };
+        let tx_type = match (request.authorizations.is_empty(), request.max_priority_fee_per_gas) {
+            (false, _) => 4,
+            (true, Some(_)) => 2,
+            (true, None) => 1,
+        };
+        Ok(OpTransaction {
+            base: TxEnv {
+                tx_type,
+                caller: request.from,
+                gas_limit,
+                gas_price: request.max_fee_per_gas,
+                gas_priority_fee: request.max_priority_fee_per_gas,
+                kind: request.to.map_or(TxKind::Create, TxKind::Call),
+                value: request.value,
+                data: request.data.clone(),
+                nonce,
+                chain_id: Some(chain_id),
+                access_list: request.access_list.clone(),
+                blob_hashes: Vec::new(),
+                max_fee_per_blob_gas: 0,
+                authorization_list: request.authorizations.iter().cloned().map(Either::Left).collect(),
+            },
+            // Empty bytes: a simulated call pays no L1 fee.
+            enveloped_tx: Some(Bytes::new()),
+            deposit: Default::default(),
+        })
+    }
+}
+
+fn override_account(overlay: &mut Overlay, address: Address, change: &AccountOverride) -> Result<(), StateError> {
+    let mut account = overlay.account(address)?.unwrap_or_default();
+    account.balance = change.balance.unwrap_or(account.balance);
+    account.nonce = change.nonce.unwrap_or(account.nonce);
+    if let Some(code) = &change.code {
+        account.code_hash = keccak256(code);
+        let code = Bytecode::new_raw_checked(code.clone()).unwrap_or_else(|_| Bytecode::new_legacy(code.clone()));
+        overlay.set_code(account.code_hash, code);
+    }
+    overlay.set_account(address, account)?;
+    if let Some(state) = &change.state {
+        overlay.wipe_storage(address)?;
+        set_slots(overlay, address, state)?;
+    }
+    set_slots(overlay, address, &change.state_diff)
+}
+
+fn set_slots(overlay: &mut Overlay, address: Address, slots: &BTreeMap<B256, B256>) -> Result<(), StateError> {
+    for (slot, value) in slots {
+        overlay.set_slot(address, U256::from_be_bytes(slot.0), U256::from_be_bytes(value.0))?;
+    }
+    Ok(())
+}
+
+/// What a recorded instruction counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct StepCost {
+    /// Bytes of an entry; zero when instructions are not recorded.
+    pub(crate) entry: usize,
+    /// The stack is recorded, too.
+    pub(crate) stack: bool,
+    /// The memory is recorded, too.
+    pub(crate) memory: bool,
+    /// Instructions that are recorded; later ones only run.
+    pub(crate) most: u64,
+}
+
+/// Why an execution was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    Interrupted,
+    TooLarge,
+}
+
+/// Ends an execution when the flag is raised or when more would be recorded than allowed. Stands before the inspector
+/// that records, so that an instruction is counted before it is kept.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    flag: Option<Arc<AtomicBool>>,
+    countdown: u32,
+    left: usize,
+    cost: StepCost,
+    stop: Option<Stop>,
+}
+
+impl Guard {
+    /// Bytes that may still be recorded.
+    pub(crate) const fn left(&self) -> usize {
+        self.left
+    }
+
+    /// An error when the execution was ended.
+    pub(crate) const fn verdict(&self) -> Result<(), CallError> {
+        match self.stop {
+            None => Ok(()),
+            Some(Stop::Interrupted) => Err(CallError::Interrupted),
+            Some(Stop::TooLarge) => Err(CallError::TraceTooLarge),
+        }
+    }
+
+    fn charge(&mut self, bytes: usize) {
+        match self.left.checked_sub(bytes) {
+            Some(left) => self.left = left,
+            None => self.stop = self.stop.or(Some(Stop::TooLarge)),
+        }
+    }
+}
+
+impl Inspector<Ctx> for Guard {
+    fn step(&mut self, interpreter: &mut Interpreter<EthInterpreter>, _: &mut Ctx) {
+        self.countdown = self.countdown.saturating_sub(1);
+        if self.countdown == 0 {
+            self.countdown = INTERRUPT_PERIOD;
+            if self.flag.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+                self.stop = Some(Stop::Interrupted);
+            }
+        }
+        if self.cost.entry > 0 && self.cost.most > 0 {
+            self.cost.most = self.cost.most.saturating_sub(1);
+            let stack = if self.cost.stack { interpreter.stack.len().saturating_mul(WORD_BYTES) } else { 0 };
+            let memory = if self.cost.memory { interpreter.memory.len() } else { 0 };
+            self.charge(self.cost.entry.saturating_add(stack).saturating_add(memory));
+        }
+        if self.stop.is_some() {
+            interpreter.halt(InstructionResult::OutOfGas);
+        }
+    }
+
+    fn log(&mut self, _: &mut Ctx, log: Log) {
+        self.charge(LOG_BYTES.saturating_add(log.data.data.len()));
+    }
+
+    fn call(&mut self, _: &mut Ctx, inputs: &mut CallInputs) -> Option<FrameOutcome> {
+        self.charge(FRAME_BYTES.saturating_add(inputs.input.len()));
+        None
+    }
+
+    fn call_end(&mut self, _: &mut Ctx, _: &CallInputs, outcome: &mut FrameOutcome) {
+        self.charge(outcome.result.output.len());
+    }
+
+    fn create(&mut self, _: &mut Ctx, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
+        self.charge(FRAME_BYTES.saturating_add(inputs.init_code().len()));
+        None
+    }
+
+    fn create_end(&mut self, _: &mut Ctx, _: &CreateInputs, outcome: &mut CreateOutcome) {
+        self.charge(outcome.result.output.len());
+    }
+}

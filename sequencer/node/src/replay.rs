@@ -1,0 +1,221 @@
+//! Traces and simulations: the states and transactions that `execution` needs, and its answers as RPC shows them.
+
+use std::sync::Arc;
+
+use alloy_consensus::{Header, Sealed, transaction::Recovered};
+use alloy_eips::Encodable2718;
+use alloy_primitives::{B256, Bytes};
+use alloy_rpc_types_eth::{
+    Log,
+    simulate::{SimBlock, SimCallResult, SimulateError as SimError},
+};
+use execution::{
+    CallEnvironment, CallOutcome, Failure, Recorded, Recording, Replay, SimulateError as ExecSimulateError,
+    SimulateOptions, SimulatedBlock as ExecBlock, SimulatedBlockRequest, recover, recover_envelope, simulate,
+};
+use protocol::{
+    RecoveredTx,
+    state::{Roots, StateCommitment, StateDiff, StateError},
+};
+use rpc::{
+    Backend, BackendError, BlockRecord, CallError, CallState, RecoveredTransaction, SimulateError, SimulateRequest,
+    SimulatedBlock, Trace, TraceRequest, TraceTarget, Tracer,
+};
+use store::StateView;
+
+use crate::backend::{NodeBackend, call_error, exec_request, override_block, overrides, store_error};
+
+/// JSON-RPC code of a reverted call within a simulation.
+const REVERTED: i32 = 3;
+
+fn recovered(tx: &RecoveredTransaction) -> RecoveredTx {
+    let envelope = tx.inner().clone();
+    let encoded = Bytes::from(envelope.encoded_2718());
+    RecoveredTx { hash: envelope.tx_hash(), sender: tx.signer(), envelope, encoded }
+}
+
+fn recording(tracer: Tracer) -> Recording {
+    match tracer {
+        Tracer::Geth(options) => Recording::Geth(options),
+        Tracer::Parity(types) => Recording::Parity(types),
+    }
+}
+
+fn shown(recorded: Recorded) -> Trace {
+    match recorded {
+        Recorded::Geth(trace) => Trace::Geth(trace),
+        Recorded::Parity(results) => Trace::Parity(results),
+    }
+}
+
+fn rejected(why: impl std::fmt::Display) -> CallError {
+    CallError::Rejected(why.to_string())
+}
+
+impl NodeBackend {
+    /// See [`Backend::trace`].
+    pub(crate) fn replay(&self, request: TraceRequest) -> Result<Vec<Trace>, CallError> {
+        let interrupt = Some(self.watchdog.interrupt_at(request.deadline));
+        let recording = recording(request.tracer);
+        let traces = match request.target {
+            TraceTarget::Block { number, index } => {
+                let (mut replay, block) = self.reopen(number, interrupt)?;
+                let mut traces = Vec::new();
+                for (at, tx) in block.transactions.iter().enumerate() {
+                    match index {
+                        Some(wanted) if at < wanted => replay.skip(&recovered(tx)).map_err(call_error)?,
+                        Some(wanted) if at > wanted => break,
+                        _ => traces.push(replay.trace(&recovered(tx), &recording).map_err(call_error)?),
+                    }
+                }
+                traces
+            }
+            TraceTarget::Body(block) => {
+                let parent = block.header.parent_hash;
+                let known = self.store().height_of(&parent).map_err(store_error)?;
+                let known = known.ok_or_else(|| rejected(format!("parent {parent} not found")))?;
+                let state = self.state(known)?;
+                let rules = self.chain.rules();
+                let hash = block.header.hash_slow();
+                let replay = Replay::of_block(rules, &block.header, hash, state, interrupt);
+                let mut replay = replay.map_err(call_error)?;
+                let mut traces = Vec::new();
+                for envelope in block.body.transactions {
+                    let tx = recover_envelope(envelope, rules.chain_id).map_err(rejected)?;
+                    traces.push(replay.trace(&tx, &recording).map_err(call_error)?);
+                }
+                traces
+            }
+            TraceTarget::Calls { calls, on } => {
+                let mut replay = self.call_state(&on, interrupt)?;
+                let trace = |call| replay.trace_call(&exec_request(call), &recording).map_err(call_error);
+                calls.iter().map(trace).collect::<Result<_, _>>()?
+            }
+            TraceTarget::Signed { raw, at } => {
+                let tx = recover(&raw, self.chain.rules().chain_id).map_err(rejected)?;
+                let on = CallState { at, ..CallState::default() };
+                let mut replay = self.call_state(&on, interrupt)?;
+                vec![replay.trace(&tx, &recording).map_err(call_error)?]
+            }
+        };
+        Ok(traces.into_iter().map(shown).collect())
+    }
+
+    /// A decided block, on the state before its first transaction.
+    fn reopen(
+        &self,
+        number: u64,
+        interrupt: Option<Arc<std::sync::atomic::AtomicBool>>,
+    ) -> Result<(Replay, Arc<BlockRecord>), CallError> {
+        let block = self.block(number)?.ok_or_else(|| BackendError::Internal(format!("no block at {number}")))?;
+        let state = self.state(number.saturating_sub(1))?;
+        let replay = Replay::of_block(self.chain.rules(), &block.header, block.hash(), state, interrupt);
+        Ok((replay.map_err(call_error)?, block))
+    }
+
+    fn call_state(
+        &self,
+        on: &CallState,
+        interrupt: Option<Arc<std::sync::atomic::AtomicBool>>,
+    ) -> Result<Replay, CallError> {
+        let header = match self.header(on.at)? {
+            Some(header) => header,
+            // A pending block that is no longer there: the head, whose state it leaves.
+            None => self.chain.head().header,
+        };
+        let mut open: Header = header.into_inner();
+        if let Some(changes) = &on.block_overrides {
+            override_block(&mut open, changes);
+        }
+        let accounts = on.state_overrides.as_ref().map(overrides).unwrap_or_default();
+        let Some(before) = on.before.filter(|_| on.at > 0) else {
+            let mut environment = CallEnvironment::at(self.chain.rules(), &open, self.state(on.at)?);
+            environment.overrides = accounts;
+            environment.interrupt = interrupt;
+            return Replay::of_calls(&environment).map_err(call_error);
+        };
+        let (mut replay, block) = self.reopen(on.at, interrupt)?;
+        for tx in block.transactions.iter().take(before) {
+            replay.skip(&recovered(tx)).map_err(call_error)?;
+        }
+        replay.turn_to_calls(open, &accounts).map_err(call_error)?;
+        Ok(replay)
+    }
+
+    /// See [`Backend::simulate`].
+    pub(crate) fn run_simulation(&self, request: &SimulateRequest) -> Result<Vec<SimulatedBlock>, SimulateError> {
+        let backend = |error: BackendError| SimulateError::Call(error.into());
+        // Nothing can be built on a block that is not decided: on `pending`, simulations stand on the head.
+        let at = request.at.min(self.store().heads().latest.height);
+        let base = self.store().header(at).map_err(|error| backend(store_error(error)))?;
+        let base = base.ok_or_else(|| backend(BackendError::Internal(format!("no header at {at}"))))?;
+        let state = self.store().state_at(at).map_err(|error| backend(store_error(error)))?;
+        let blocks: Vec<_> = request.payload.block_state_calls.iter().map(block_request).collect();
+        let options = SimulateOptions {
+            validation: request.payload.validation,
+            trace_transfers: request.payload.trace_transfers,
+        };
+        let interrupt = Some(self.watchdog.interrupt_at(request.deadline));
+        let roots = RootsInMemory(state.clone());
+        let simulated = simulate(self.chain.rules(), &base, Arc::new(state), &roots, &blocks, options, interrupt);
+        let simulated = simulated.map_err(|error| match error {
+            ExecSimulateError::Invalid { code, message } => SimulateError::Invalid { code, message },
+            ExecSimulateError::Call(error) => SimulateError::Call(call_error(error)),
+        })?;
+        Ok(simulated.into_iter().map(simulated_block).collect())
+    }
+}
+
+/// Roots of what follows a state; zero when its trie is no longer in memory, since rebuilding it costs more than a
+/// simulation may.
+struct RootsInMemory(StateView);
+
+impl StateCommitment for RootsInMemory {
+    fn roots_after(&self, diff: &StateDiff) -> Result<Roots, StateError> {
+        let unknown = Roots { state_root: B256::ZERO, withdrawals_root: B256::ZERO };
+        Ok(self.0.roots_after(diff).unwrap_or(unknown))
+    }
+}
+
+fn block_request(block: &SimBlock) -> SimulatedBlockRequest {
+    let changes = block.block_overrides.clone().unwrap_or_default();
+    SimulatedBlockRequest {
+        number: changes.number.map(|number| number.saturating_to()),
+        time: changes.time,
+        gas_limit: changes.gas_limit,
+        beneficiary: changes.coinbase,
+        randao: changes.random,
+        base_fee: changes.base_fee.map(|fee| fee.saturating_to()),
+        overrides: block.state_overrides.as_ref().map(overrides).unwrap_or_default(),
+        calls: block.calls.iter().map(exec_request).collect(),
+    }
+}
+
+fn simulated_block(simulated: ExecBlock) -> SimulatedBlock {
+    let ExecBlock { block, hash, senders, outcomes } = simulated;
+    let transactions = block.body.transactions.into_iter().zip(senders);
+    SimulatedBlock {
+        block: BlockRecord {
+            header: Sealed::new_unchecked(block.header, hash),
+            transactions: transactions.map(|(tx, sender)| Recovered::new_unchecked(tx, sender)).collect(),
+        },
+        calls: outcomes.into_iter().map(call_result).collect(),
+    }
+}
+
+fn call_result(outcome: CallOutcome) -> SimCallResult {
+    let max_used_gas = Some(outcome.gas_used.saturating_add(outcome.refund));
+    let logs = outcome.logs.into_iter().map(|inner| Log { inner, ..Log::default() }).collect();
+    let (status, return_data, error) = match outcome.result {
+        Ok(data) => (true, data, None),
+        Err(Failure::Revert(data)) => {
+            let message = "execution reverted".to_owned();
+            (false, data.clone(), Some(SimError { code: REVERTED, message, data: Some(data) }))
+        }
+        Err(halt) => {
+            let error = SimError { code: SimError::VM_EXECUTION_ERROR_CODE, message: halt.to_string(), data: None };
+            (false, Bytes::new(), Some(error))
+        }
+    };
+    SimCallResult { return_data, logs, gas_used: outcome.gas_used, max_used_gas, status, error }
+}
