@@ -15,8 +15,8 @@ use crate::env::SPEC;
 const SELECTOR: [u8; 4] = [0x3d, 0xb6, 0xbe, 0x2b];
 /// Length of the calldata: selector, then the fields packed.
 const CALLDATA_BYTES: usize = 178;
-/// Gas of the attributes deposit, as on OP chains since Regolith.
-const GAS_LIMIT: u64 = 1_000_000;
+/// Gas of the attributes deposit, as on OP chains since Regolith: of no block's gas more is left to users.
+pub const ATTRIBUTES_GAS: u64 = 1_000_000;
 /// Domain of attributes deposits within source hashes (queue deposits are in domain 0).
 const SOURCE_DOMAIN: u8 = 1;
 
@@ -54,7 +54,7 @@ impl L1Attributes {
             to: TxKind::Call(L1_BLOCK),
             mint: 0,
             value: U256::ZERO,
-            gas_limit: GAS_LIMIT,
+            gas_limit: ATTRIBUTES_GAS,
             is_system_transaction: false,
             input: self.calldata(),
         }

@@ -41,7 +41,7 @@ mod tests;
 #[cfg(test)]
 mod vectors;
 
-pub use attributes::{L1Attributes, l1_data_fee};
+pub use attributes::{ATTRIBUTES_GAS, L1Attributes, l1_data_fee};
 pub use build::{BlockBuilder, ExecutedBlock, FullReason, OpenError, PushError, TxOutcome};
 pub use call::{AccountOverride, CallEnvironment, CallError, CallOutcome, CallRequest, Estimate, Failure, Overrides};
 pub use call::{CALL_GAS_CAP, call, create_access_list, estimate_gas};

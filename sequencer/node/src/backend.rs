@@ -13,7 +13,7 @@ use alloy_consensus::{Header, transaction::SignerRecoverable};
 use alloy_eips::BlockNumHash;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rpc_types_eth::{
-    AccessListResult, BlockOverrides, EIP1186AccountProofResponse, EIP1186StorageProof, TransactionRequest,
+    AccessListResult, BlockOverrides, EIP1186AccountProofResponse, EIP1186StorageProof, Filter, TransactionRequest,
     state::{AccountOverride as RpcOverride, StateOverride},
 };
 use alloy_serde::JsonStorageKey;
@@ -29,11 +29,11 @@ use protocol::{
 };
 use rpc::{
     Backend, BackendError, BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallError, CallRequest,
-    ChainEvent, EpochRecord, Heads, L1BlockRef, L1Heads, NodeIdentity, PoolContent, PoolStatus, PooledTransaction,
-    ReceiptRecord, SealedHeader, SimulateError, SimulateRequest, SimulatedBlock, SubmitError, SyncProgress, Trace,
-    TraceRequest, TransactionPosition,
+    ChainEvent, EpochRecord, Heads, L1BlockRef, L1Heads, LogCandidates, NodeIdentity, PoolContent, PoolStatus,
+    PooledTransaction, ReceiptRecord, SealedHeader, SimulateError, SimulateRequest, SimulatedBlock, SubmitError,
+    SyncProgress, Trace, TraceRequest, TransactionPosition,
 };
-use store::{Store, StoreError};
+use store::{LogFilter, Store, StoreError};
 use tokio::sync::{broadcast, watch};
 
 use crate::{
@@ -87,6 +87,7 @@ const CACHED_BLOCKS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(127);
 pub(crate) fn store_error(error: StoreError) -> BackendError {
     match error {
         StoreError::Pruned { height, .. } => BackendError::HistoryUnavailable(height),
+        StoreError::PrunedHistory { .. } => BackendError::HistoryPruned,
         other => BackendError::Internal(other.to_string()),
     }
 }
@@ -234,7 +235,7 @@ impl Backend for NodeBackend {
         let heads = self.store().heads();
         let named = |head: store::Head| BlockNumHash::new(head.height, head.hash);
         Heads {
-            earliest: self.store().kept_from(),
+            earliest: self.store().history_from(),
             latest: named(heads.latest),
             safe: named(heads.safe),
             finalized: named(heads.finalized),
@@ -305,6 +306,13 @@ impl Backend for NodeBackend {
         let Some(block) = self.store().block(number).map_err(store_error)? else { return Ok(None) };
         let Some(receipts) = self.store().receipts(number).map_err(store_error)? else { return Ok(None) };
         Ok(Some(Arc::new(views::receipt_records(&block, &receipts))))
+    }
+
+    fn log_candidates(&self, filter: &Filter, from: u64, to: u64) -> Result<LogCandidates, BackendError> {
+        let topics = filter.topics.each_ref().map(|topics| topics.iter().copied().collect());
+        let wanted = LogFilter { from, to, addresses: filter.address.iter().copied().collect(), topics };
+        let store::LogCandidates { heights, next } = self.store().log_candidates(&wanted).map_err(store_error)?;
+        Ok(LogCandidates { heights, next })
     }
 
     fn transaction_position(&self, hash: B256) -> Result<Option<TransactionPosition>, BackendError> {
@@ -421,6 +429,7 @@ impl Backend for NodeBackend {
         match self.chain.epochs().get(epoch) {
             Ok(info) => Ok(Some(EpochRecord { set: info.set.clone(), seed: info.seed })),
             Err(EpochError::NotYet(_) | EpochError::L1Behind(_)) => Ok(None),
+            Err(EpochError::Store(error)) => Err(store_error(error)),
             Err(error) => Err(BackendError::Internal(error.to_string())),
         }
     }

@@ -11,7 +11,10 @@ use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
 };
+use mempool::Limits;
+use protocol::genesis::Params;
 use serde::{Deserialize, Serialize};
+use store::{Retention, StoreConfig};
 
 /// Everything an operator can set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +38,10 @@ pub struct Config {
     pub consensus: ConsensusConfig,
     /// Transactions, batch signatures, decided blocks.
     pub network: NetworkConfig,
+    /// Transactions that wait.
+    pub pool: PoolConfig,
+    /// How much of the past is kept.
+    pub history: HistoryConfig,
     /// JSON-RPC.
     pub rpc: RpcConfig,
     /// Posting of batches.
@@ -114,6 +121,83 @@ pub struct NetworkConfig {
     pub listen: String,
     /// Multiaddresses of peers to stay connected with.
     pub peers: Vec<String>,
+}
+
+/// The transaction pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PoolConfig {
+    /// Transactions in total.
+    pub transactions: usize,
+    /// Encoded bytes in total.
+    pub bytes: usize,
+    /// Executable transactions of one sender.
+    pub account_transactions: usize,
+    /// Encoded bytes of one sender.
+    pub account_bytes: usize,
+    /// Whether what our own RPC took survives a restart.
+    pub journal: bool,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        let Limits { transactions, bytes, executable, account_bytes, .. } = Limits::default();
+        Self { transactions, bytes, account_transactions: executable, account_bytes, journal: true }
+    }
+}
+
+impl PoolConfig {
+    /// The pool's bounds.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let Self { transactions, bytes, account_transactions: executable, account_bytes, journal: _ } = *self;
+        Limits { transactions, bytes, executable, account_bytes, ..Limits::default() }
+    }
+}
+
+/// How many blocks behind the head something is kept; 0 keeps it for ever. Only final blocks go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HistoryConfig {
+    /// States, for calls, proofs and traces.
+    pub state_blocks: u64,
+    /// Receipts and logs; at most as many as bodies.
+    pub receipt_blocks: u64,
+    /// Transactions, and the certificates that peers ask for.
+    pub body_blocks: u64,
+    /// States that `eth_getProof` can prove; an older one must be wound back block by block.
+    pub proof_blocks: u64,
+}
+
+impl Default for HistoryConfig {
+    fn default() -> Self {
+        let proof_blocks = StoreConfig::default().proof_window;
+        Self { state_blocks: 0, receipt_blocks: 0, body_blocks: 0, proof_blocks }
+    }
+}
+
+impl HistoryConfig {
+    /// The store's configuration for a network with these parameters.
+    ///
+    /// # Errors
+    /// Less is kept than the node itself needs.
+    pub fn store(&self, params: &Params) -> Result<StoreConfig, ConfigError> {
+        let Self { state_blocks, receipt_blocks, body_blocks, proof_blocks } = *self;
+        let some = |blocks: u64| (blocks > 0).then_some(blocks);
+        // An epoch's set follows from a block two epochs back.
+        let least = params.epoch_blocks.saturating_mul(4);
+        if some(body_blocks).is_some_and(|blocks| blocks < least) {
+            let text = format!("history.body_blocks must be 0 (all) or at least {least}, four epochs");
+            return Err(ConfigError::Value(text));
+        }
+        if body_blocks > 0 && (receipt_blocks == 0 || receipt_blocks > body_blocks) {
+            let text = "history.receipt_blocks must not exceed history.body_blocks: a receipt needs its block";
+            return Err(ConfigError::Value(text.to_owned()));
+        }
+        let retention =
+            Retention { state: some(state_blocks), receipts: some(receipt_blocks), bodies: some(body_blocks) };
+        Ok(StoreConfig { retention, proof_window: proof_blocks, ..StoreConfig::default() })
+    }
 }
 
 /// The JSON-RPC server.
@@ -222,6 +306,8 @@ impl Default for Config {
             l1: L1Config::default(),
             consensus: ConsensusConfig::default(),
             network: NetworkConfig::default(),
+            pool: PoolConfig::default(),
+            history: HistoryConfig::default(),
             rpc: RpcConfig::default(),
             batcher: BatcherConfig::default(),
             keeper: KeeperConfig::default(),
@@ -322,6 +408,20 @@ mod tests {
     fn the_example_file_is_the_default() {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("horae.example.toml");
         assert_eq!(std::fs::read_to_string(example).unwrap(), Config::default().to_toml().unwrap());
+    }
+
+    #[test]
+    fn history_that_the_node_needs_cannot_be_pruned() {
+        let store = |state_blocks, receipt_blocks, body_blocks| {
+            let config = HistoryConfig { state_blocks, receipt_blocks, body_blocks, ..HistoryConfig::default() };
+            config.store(&Params { epoch_blocks: 100, ..Params::default() }).map(|config| config.retention)
+        };
+        assert_eq!(store(0, 0, 0).unwrap(), Retention::default());
+        let all = Retention { state: Some(1), receipts: Some(400), bodies: Some(400) };
+        assert_eq!(store(1, 400, 400).unwrap(), all);
+        for (receipts, bodies) in [(399, 399), (0, 400), (401, 400)] {
+            assert!(store(0, receipts, bodies).is_err(), "{receipts} {bodies}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use node::{Faults, config::Config, keys, telemetry};
+use node::{Faults, config::Config, database, keys, telemetry};
 
 #[derive(Parser)]
 #[command(version, about = "Node of an Ethereum L2 with a staked sequencer set")]
@@ -18,11 +18,26 @@ enum Command {
     Run(ConfigArgs),
     /// Prints the configuration as merged from file, environment and settings.
     Config(ConfigArgs),
+    /// Looks after the database of a stopped node.
+    Db {
+        #[command(subcommand)]
+        action: DbCommand,
+    },
     /// Makes a signing key in a new file and prints its address.
     NewKey {
         /// File to write; it must not exist.
         path: PathBuf,
     },
+}
+
+#[derive(Subcommand)]
+enum DbCommand {
+    /// Heads, what is kept, entries and bytes of every part.
+    Stats(ConfigArgs),
+    /// Drops at once what `history.*` does not keep, and gives the space back.
+    Prune(ConfigArgs),
+    /// Opens a log that a power cut has damaged up to the damage; what is lost comes from peers or L1.
+    RecoverLog(ConfigArgs),
 }
 
 #[derive(Args)]
@@ -48,6 +63,15 @@ fn execute(cli: Cli) -> eyre::Result<()> {
         }
         Command::Config(args) => {
             print!("{}", Config::load(args.config.as_deref(), &args.settings)?.to_toml()?);
+            Ok(())
+        }
+        Command::Db { action } => {
+            let (args, work): (_, fn(&Config) -> eyre::Result<String>) = match action {
+                DbCommand::Stats(args) => (args, database::stats),
+                DbCommand::Prune(args) => (args, database::prune),
+                DbCommand::RecoverLog(args) => (args, database::recover_log),
+            };
+            print!("{}", work(&Config::load(args.config.as_deref(), &args.settings)?)?);
             Ok(())
         }
         Command::NewKey { path } => {

@@ -1,6 +1,6 @@
 //! Composition: opens the parts, joins them with channels, and ends when any of them ends.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 
 use alloy::signers::local::PrivateKeySigner;
 use alloy_primitives::{Address, B256, Bytes};
@@ -8,7 +8,6 @@ use batcher::{
     AlterProposal, BatchPipeline, Batcher, BatcherPorts, BatcherStatus, L1Follower, RegistryPoster,
     ports::{BatchL1, Incoming, L1BatchEvent},
 };
-use execution::genesis_block;
 use eyre::{WrapErr, eyre};
 use k256::ecdsa::SigningKey;
 use l1::{
@@ -18,7 +17,7 @@ use l1::{
 use network::{HeadStatus, Network, NetworkHandle};
 use protocol::{Genesis, Height, signing::address_of};
 use rpc::{NodeIdentity, RpcServer};
-use store::{Store, StoreConfig};
+use store::Store;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{broadcast, mpsc, watch},
@@ -31,6 +30,7 @@ use crate::{
     chain::{Chain, ChainError},
     committer::{Announcement, Committer},
     config::{Config, Da, Role},
+    database,
     deadline::Watchdog,
     epochs::Epochs,
     evidence::Evidence,
@@ -47,6 +47,10 @@ use crate::{
 const EVENT_BUFFER: usize = 1_024;
 /// Messages between tasks.
 const QUEUE: usize = 256;
+/// Time between looks at what may be pruned.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(1);
+/// Steps of one look.
+const PRUNE_STEPS: usize = 4;
 /// Time in which L1 must answer at the start.
 const L1_START: Duration = Duration::from_secs(30);
 
@@ -119,15 +123,13 @@ pub async fn run(config: Config, faults: Faults) -> eyre::Result<()> {
 }
 
 async fn start(config: Config, faults: &Faults) -> eyre::Result<(Parts, Flows, RpcServer)> {
-    let text = fs::read_to_string(&config.genesis)
-        .wrap_err_with(|| format!("genesis file {} cannot be read", config.genesis.display()))?;
-    let genesis = Arc::new(Genesis::from_json(&text)?);
+    let genesis = Arc::new(database::genesis(&config)?);
     let signer = match config.role {
         Role::Sequencer => keys::load_signers(&config)?.first().map(address_of),
         Role::Follower | Role::L1Follower => None,
     };
     fs::create_dir_all(&config.data_dir).wrap_err_with(|| format!("data folder {}", config.data_dir.display()))?;
-    let (store, genesis_hash) = open_store(&config.data_dir.join("db"), &genesis)?;
+    let (store, genesis_hash) = database::open(&config, &genesis, false)?;
     let client = L1Client::new(&ClientConfig::new(config.l1.url.clone()))?;
     reach_l1(&client, &config.l1.url, genesis.l1.chain_id).await?;
     let sender = sender(&config, &client)?;
@@ -136,7 +138,13 @@ async fn start(config: Config, faults: &Faults) -> eyre::Result<(Parts, Flows, R
     let epochs = Arc::new(Epochs::new(genesis.clone(), store.clone()));
     let chain = Arc::new(Chain::open(genesis.clone(), store.clone(), finals.clone(), epochs.clone())?);
     let (events, _) = broadcast::channel(EVENT_BUFFER);
-    let (transactions, outgoing) = Transactions::new(chain.clone(), events.clone(), faults.censor);
+    let (transactions, outgoing) =
+        Transactions::new(chain.clone(), config.pool.limits(), events.clone(), faults.censor);
+    if config.pool.journal && config.role != Role::L1Follower {
+        let (pool, path) = (transactions.clone(), config.data_dir.join("transactions.journal"));
+        let restored = tokio::task::spawn_blocking(move || pool.restore(&path)).await?;
+        restored.wrap_err("transaction journal")?;
+    }
     let (committer, announcements) = Committer::new(chain.clone(), transactions.clone(), events.clone());
     let keeper = HeadsKeeper::new(store.clone());
 
@@ -152,6 +160,12 @@ async fn start(config: Config, faults: &Faults) -> eyre::Result<(Parts, Flows, R
         L1Watcher::new(reader.clone(), WatchConfig { start, parent, poll_interval }, finals.clone());
     let mut tasks = JoinSet::new();
     tasks.spawn(async move { watcher.run().await.map_err(Into::into) });
+    tasks.spawn(prune(store.clone()));
+    let tended = transactions.clone();
+    tasks.spawn(async move {
+        tended.tend().await;
+        Ok(())
+    });
     let (batch_sender, batch_events) = mpsc::channel(QUEUE);
     let (derived_sender, derived_events) = mpsc::channel(QUEUE);
     let to_batcher = (config.role == Role::Sequencer).then_some(batch_sender);
@@ -201,18 +215,6 @@ fn identity(signer: Option<Address>) -> NodeIdentity {
 fn rpc_config(config: &Config) -> rpc::RpcConfig {
     let crate::config::RpcConfig { listen, cors_origins, namespaces } = config.rpc.clone();
     rpc::RpcConfig { listen, cors_origins, namespaces, ..rpc::RpcConfig::default() }
-}
-
-/// Opens the database, or creates it from the genesis file.
-fn open_store(path: &Path, genesis: &Genesis) -> eyre::Result<(Store, B256)> {
-    let config = StoreConfig::default();
-    let (block, diff) = genesis_block(genesis, &store::EmptyState)?;
-    let hash = block.header.hash_slow();
-    let store = match Store::exists(path) {
-        true => Store::open(path, hash, &config)?,
-        false => Store::create(path, &block, &diff, &config)?,
-    };
-    Ok((store, hash))
 }
 
 /// The account that pays on L1, if this node has one.
@@ -281,6 +283,17 @@ async fn watch_l1(
         }
         let finalized = view.borrow().map_or(0, |view| view.finalized.number);
         keeper.settle(finalized)?;
+    }
+}
+
+/// Drops the past that is not to be kept, a little at a time. Does not end unless the database fails.
+async fn prune(store: Store) -> eyre::Result<()> {
+    loop {
+        tokio::time::sleep(PRUNE_INTERVAL).await;
+        let store = store.clone();
+        // Some steps a second keep up with any block rate, and catch up when the configuration was changed.
+        let work = move || (0..PRUNE_STEPS).try_for_each(|_| store.prune().map(drop));
+        tokio::task::spawn_blocking(work).await?.wrap_err("pruning")?;
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::{
     collections::HashMap,
+    io,
+    path::Path,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY};
-use execution::{L1Attributes, RecoverError, l1_data_fee, next_base_fee, recover};
+use execution::{ATTRIBUTES_GAS, L1Attributes, RecoverError, l1_data_fee, next_base_fee, recover};
 use mempool::{
     AccountUpdate, AccountView, Best, Limits, Origin, Pool, PoolEnv, PoolError, PoolEvent, Pooled, Removal, SenderCode,
 };
@@ -19,7 +21,13 @@ use protocol::{
 use rpc::{ChainEvent, SubmitError};
 use tokio::sync::{Notify, Semaphore, broadcast, futures::Notified, mpsc};
 
-use crate::chain::{Candidate, Chain};
+use crate::{
+    chain::{Candidate, Chain},
+    journal::{Entry, Journal},
+};
+
+#[cfg(test)]
+mod tests;
 
 /// Smallest tip the pool takes, in wei.
 pub const MIN_TIP: u128 = 1;
@@ -27,6 +35,13 @@ pub const MIN_TIP: u128 = 1;
 const MAX_WAITING: usize = 4_096;
 /// Transactions waiting to be gossiped; beyond, peers get them from others or not at all.
 const GOSSIP_QUEUE: usize = 8_192;
+
+/// Time within which a journaled transaction reaches the disk.
+pub const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// Milliseconds after which a transaction of our own RPC that waits still is announced once more.
+const REPEAT_MS: u64 = 15_000;
+/// Announcements of one such round.
+const MAX_REPEATED: usize = 1_000;
 
 /// Milliseconds since the epoch.
 #[must_use]
@@ -45,6 +60,8 @@ pub struct Transactions {
     waiting: Semaphore,
     /// Only in the devnet's faulty binary: whose transactions are dropped.
     censored: Option<Address>,
+    /// None: transactions of our own RPC do not survive a restart.
+    journal: Mutex<Option<Journal>>,
 }
 
 impl Transactions {
@@ -52,14 +69,41 @@ impl Transactions {
     #[must_use]
     pub fn new(
         chain: Arc<Chain>,
+        limits: Limits,
         events: broadcast::Sender<ChainEvent>,
         censored: Option<Address>,
     ) -> (Arc<Self>, mpsc::Receiver<Bytes>) {
         let (gossip, outgoing) = mpsc::channel(GOSSIP_QUEUE);
         let base_fee = next_base_fee(&chain.head().header, &chain.genesis().params);
-        let pool = Mutex::new(Pool::new(Limits::default(), base_fee));
+        let pool = Mutex::new(Pool::new(limits, base_fee));
         let waiting = Semaphore::new(MAX_WAITING);
-        (Arc::new(Self { chain, pool, events, gossip, arrivals: Notify::new(), waiting, censored }), outgoing)
+        let (arrivals, journal) = (Notify::new(), Mutex::default());
+        let this = Self { chain, pool, events, gossip, arrivals, waiting, censored, journal };
+        (Arc::new(this), outgoing)
+    }
+
+    /// Takes in again what the journal at `path` holds, as far as it is still valid, and goes on writing there.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn restore(&self, path: &Path) -> io::Result<()> {
+        let (mut journal, entries) = Journal::open(path)?;
+        let read = entries.len();
+        let kept: Vec<Entry> = entries
+            .into_iter()
+            .filter(|entry| {
+                let taken = self.admit(&entry.raw, Origin::Local, entry.arrived_ms);
+                taken
+                    .inspect_err(|reason| tracing::info!(%reason, "a journaled transaction is not taken again"))
+                    .is_ok()
+            })
+            .collect();
+        if read > 0 {
+            tracing::info!(read, kept = kept.len(), "transactions of this node's RPC read back");
+            journal.rewrite(kept)?;
+        }
+        *self.journal.lock() = Some(journal);
+        Ok(())
     }
 
     /// Decodes, recovers, checks and pools a transaction; announces it when it is executable.
@@ -69,14 +113,24 @@ impl Transactions {
     pub async fn submit(self: &Arc<Self>, raw: Bytes, origin: Origin) -> Result<B256, SubmitError> {
         let _place = self.waiting.try_acquire().map_err(|_| SubmitError::PoolFull)?;
         let this = self.clone();
-        let work = move || this.admit(&raw, origin);
+        let work = move || {
+            let arrived_ms = now_ms();
+            let hash = this.admit(&raw, origin, arrived_ms)?;
+            if origin == Origin::Local {
+                this.note(Entry { arrived_ms, raw });
+            }
+            Ok(hash)
+        };
         let done = tokio::task::spawn_blocking(work).await;
         done.unwrap_or_else(|_| Err(SubmitError::Refused("transaction worker stopped".to_owned())))
     }
 
-    fn admit(&self, raw: &[u8], origin: Origin) -> Result<B256, SubmitError> {
+    fn admit(&self, raw: &[u8], origin: Origin, arrived_ms: u64) -> Result<B256, SubmitError> {
         let rules = self.chain.rules();
-        let tx = recover(raw, rules.chain_id).map_err(recover_error)?;
+        let tx = recover(raw, rules.chain_id).map_err(|error| {
+            count_refusal("malformed", origin);
+            recover_error(error)
+        })?;
         let hash = tx.hash;
         if self.censored == Some(tx.sender) {
             return Ok(hash);
@@ -93,13 +147,87 @@ impl Transactions {
             chain_id: rules.chain_id,
             base_fee: next_base_fee(&head.header, &rules.params),
             min_base_fee: rules.params.min_base_fee,
-            block_gas_limit: rules.params.gas_limit,
+            // What the attributes deposit may use is never left to a user.
+            block_gas_limit: rules.params.gas_limit.saturating_sub(ATTRIBUTES_GAS),
             min_tip: MIN_TIP,
             l1_data_fee: l1_data_fee(&attributes, &tx.encoded),
         };
-        let added = self.pool.lock().add(tx, &account, &env, now_ms(), origin).map_err(pool_error)?;
+        let added = self.pool.lock().add(tx, &account, &env, arrived_ms, origin);
+        let added = added.map_err(|error| {
+            count_refusal(error.name(), origin);
+            pool_error(error)
+        })?;
+        metrics::counter!("horae_pool_added_total", "origin" => origin_name(origin)).increment(1);
         self.announce(added.events);
         Ok(hash)
+    }
+
+    /// Writes a transaction of our own RPC into the journal.
+    fn note(&self, entry: Entry) {
+        let mut journal = self.journal.lock();
+        let Some(open) = journal.as_mut() else { return };
+        let mut written = open.append(&entry);
+        if written.is_ok() && open.wants_rotation() {
+            written = open.rewrite(self.local());
+        }
+        metrics::gauge!("horae_pool_journal_bytes").set(open.bytes() as f64);
+        if let Err(error) = written {
+            // The transaction is pooled and gossiped; only its surviving a restart is at stake.
+            metrics::counter!("horae_pool_journal_errors_total").increment(1);
+            tracing::error!(%error, "the transaction journal cannot be written");
+        }
+    }
+
+    /// Pooled transactions of our own RPC, by arrival.
+    fn local(&self) -> Vec<Entry> {
+        let content = self.pool.lock().content();
+        let mut local: Vec<Pooled> = content.pending.into_iter().chain(content.queued).collect();
+        local.retain(|pooled| pooled.origin == Origin::Local);
+        local.sort_unstable_by_key(|pooled| pooled.sequence);
+        let entry = |pooled: Pooled| Entry { arrived_ms: pooled.added_ms, raw: pooled.tx.encoded.clone() };
+        local.into_iter().map(entry).collect()
+    }
+
+    /// Syncs the journal, and tells peers again of our own transactions that no block has taken yet: whoever was not
+    /// there when they were first announced gets them too. Does not end.
+    pub async fn tend(self: Arc<Self>) {
+        let mut tick = tokio::time::interval(SYNC_INTERVAL);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut announced_ms = now_ms();
+        loop {
+            tick.tick().await;
+            let now = now_ms();
+            let repeat = now.saturating_sub(announced_ms) >= REPEAT_MS;
+            if repeat {
+                announced_ms = now;
+            }
+            let this = self.clone();
+            let work = move || {
+                this.sync();
+                if repeat {
+                    this.repeat(now.saturating_sub(REPEAT_MS));
+                }
+            };
+            if tokio::task::spawn_blocking(work).await.is_err() {
+                tracing::error!("the journal's worker stopped");
+            }
+        }
+    }
+
+    fn sync(&self) {
+        let synced = self.journal.lock().as_mut().map_or(Ok(()), Journal::sync);
+        if let Err(error) = synced {
+            metrics::counter!("horae_pool_journal_errors_total").increment(1);
+            tracing::error!(%error, "the transaction journal cannot be synced");
+        }
+    }
+
+    fn repeat(&self, before_ms: u64) {
+        let pending = self.pool.lock().content().pending;
+        let waiting = pending.iter().filter(|tx| tx.origin == Origin::Local && tx.added_ms <= before_ms);
+        for tx in waiting.take(MAX_REPEATED) {
+            let _ = self.gossip.try_send(tx.tx.encoded.clone());
+        }
     }
 
     fn account(&self, address: Address) -> Result<AccountView, StateError> {
@@ -114,13 +242,26 @@ impl Transactions {
 
     fn announce(&self, events: Vec<PoolEvent>) {
         for event in events {
-            if let PoolEvent::Executable(tx) = event {
-                // A full queue drops: gossip is best effort, our own pool keeps the transaction.
-                let _ = self.gossip.try_send(tx.encoded.clone());
-                let _ = self.events.send(ChainEvent::Pending(tx));
-                self.arrivals.notify_waiters();
+            match event {
+                PoolEvent::Executable(tx) => {
+                    // A full queue drops: gossip is best effort, our own pool keeps the transaction.
+                    let _ = self.gossip.try_send(tx.encoded.clone());
+                    let _ = self.events.send(ChainEvent::Pending(tx));
+                    self.arrivals.notify_waiters();
+                }
+                PoolEvent::Dropped { hash, origin, reason } => {
+                    metrics::counter!("horae_pool_dropped_total", "reason" => reason.name()).increment(1);
+                    if origin == Origin::Local && reason != Removal::NonceUsed {
+                        tracing::info!(%hash, reason = reason.name(), "a transaction of this node's RPC left the pool");
+                    }
+                }
             }
         }
+        let status = self.pool.lock().status();
+        metrics::gauge!("horae_pool_transactions", "state" => "pending").set(status.pending as f64);
+        metrics::gauge!("horae_pool_transactions", "state" => "queued").set(status.queued as f64);
+        metrics::gauge!("horae_pool_bytes").set(status.bytes as f64);
+        metrics::gauge!("horae_pool_senders").set(status.senders as f64);
     }
 
     /// Adapts the pool to a committed block.
@@ -196,6 +337,17 @@ impl Transactions {
 #[must_use]
 pub fn shared(pooled: Vec<Pooled>) -> Vec<Arc<RecoveredTx>> {
     pooled.into_iter().map(|pooled| pooled.tx).collect()
+}
+
+const fn origin_name(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Local => "local",
+        Origin::Remote => "remote",
+    }
+}
+
+fn count_refusal(reason: &'static str, origin: Origin) {
+    metrics::counter!("horae_pool_refused_total", "reason" => reason, "origin" => origin_name(origin)).increment(1);
 }
 
 fn recover_error(error: RecoverError) -> SubmitError {

@@ -132,7 +132,7 @@ pub(crate) async fn start(config: RpcConfig) -> Node {
     let epochs = Arc::new(Epochs::new(genesis.clone(), store.clone()));
     let chain = Arc::new(Chain::open(genesis.clone(), store, FinalBlocks::default(), epochs).unwrap());
     let (events, _) = broadcast::channel(64);
-    let (transactions, _gossip) = Transactions::new(chain.clone(), events.clone(), None);
+    let (transactions, _gossip) = Transactions::new(chain.clone(), mempool::Limits::default(), events.clone(), None);
     let (committer, _announcements) = Committer::new(chain.clone(), transactions.clone(), events.clone());
     let backend = NodeBackend {
         chain: chain.clone(),
