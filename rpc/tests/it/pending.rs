@@ -4,7 +4,7 @@ use alloy_primitives::B256;
 use serde_json::{Value, json};
 
 use crate::{
-    chain::{TOKEN, every_type, signer, transfer},
+    chain::{TOKEN, signer, transfer},
     client::serve,
     node::pooled,
 };
@@ -12,7 +12,7 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn a_streamed_block_is_pending_until_it_is_decided() {
     let served = serve().await;
-    let users = every_type();
+    let users = vec![transfer(50, 2), transfer(51, 4)];
     let (block, _) = served.node.stream(users.clone());
     let (number, hash) = ("0x5", users[0].tx_hash());
     let shown = served.call("eth_getBlockByNumber", json!(["pending", true])).await;
