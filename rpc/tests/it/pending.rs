@@ -1,18 +1,36 @@
 //! What a leader has streamed of the next block, and what becomes of it.
 
-use alloy_primitives::B256;
+use alloy_consensus::{TxEip1559, transaction::Recovered};
+use alloy_primitives::{B256, TxKind};
+use op_alloy_consensus::OpTxEnvelope;
 use serde_json::{Value, json};
 
 use crate::{
-    chain::{TOKEN, signer, transfer},
+    chain::{CHAIN_ID, TOKEN, sign, signer, transfer},
     client::serve,
     node::pooled,
 };
 
+/// A call that logs.
+fn token_call(nonce: u64) -> Recovered<OpTxEnvelope> {
+    let to = TxKind::Call(TOKEN);
+    sign(
+        TxEip1559 {
+            chain_id: CHAIN_ID,
+            nonce,
+            gas_limit: 50_000,
+            to,
+            max_fee_per_gas: 3_000_000_000,
+            ..TxEip1559::default()
+        },
+        2,
+    )
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_streamed_block_is_pending_until_it_is_decided() {
     let served = serve().await;
-    let users = vec![transfer(50, 2), transfer(51, 4)];
+    let users = vec![token_call(50), transfer(51, 4)];
     let (block, _) = served.node.stream(users.clone());
     let (number, hash) = ("0x5", users[0].tx_hash());
     let shown = served.call("eth_getBlockByNumber", json!(["pending", true])).await;
