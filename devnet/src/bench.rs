@@ -70,23 +70,24 @@ pub async fn rpc(connections: usize, duration: Duration) -> Result<()> {
     }
     let mut ratios = Vec::new();
     for index in 0..requests(&ours).len() {
-        let mut line = json!({});
+        let mut line = serde_json::Map::new();
         let mut costs = Vec::new();
         for server in [&ours, &theirs] {
             let (method, params) = requests(server).swap_remove(index);
             let (cost, times) = measure(server, method, &params, connections, duration).await?;
-            line["method"] = json!(method);
-            line[server.name] = json!({
+            line.insert("method".to_owned(), json!(method));
+            let figures = json!({
                 "cpu_us": rounded(cost), "p50_us": times.quantile_us(500), "p99_us": times.quantile_us(990), "calls": times.count(),
             });
+            line.insert(server.name.to_owned(), figures);
             costs.push(cost);
         }
         if let [own, other] = costs[..] {
             let ratio = own / other;
-            line["cpu_ratio"] = json!(rounded(ratio));
+            line.insert("cpu_ratio".to_owned(), json!(rounded(ratio)));
             ratios.push(ratio);
         }
-        println!("{line}");
+        println!("{}", json!(line));
     }
     let mean = ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / f64::from(u32::try_from(ratios.len())?);
     println!(

@@ -102,6 +102,7 @@ mod tests {
             witness.saw(Address::ZERO, proposal(1, round, 1), CompactSignature([0; 64]));
             witness.saw(Address::ZERO, proposal(1, round, 2), CompactSignature([0; 64]));
         }
-        assert_eq!((witness.0.lock().seen.len(), witness.take().len()), (MAX_ROUNDS, MAX_FOUND));
+        let seen = witness.0.lock().seen.len();
+        assert_eq!((seen, witness.take().len()), (MAX_ROUNDS, MAX_FOUND));
     }
 }

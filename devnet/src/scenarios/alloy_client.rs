@@ -53,7 +53,8 @@ use contract::{Letter, Probe};
 /// Runs this part.
 pub(super) async fn play(network: &Network, facts: &mut Facts, probe: &Path) -> Result<()> {
     let compiled: Value = serde_json::from_slice(&std::fs::read(probe).wrap_err("probe.json")?)?;
-    let code: Bytes = serde_json::from_value(compiled["Probe"]["bytecode"].clone()).wrap_err("bytecode of Probe")?;
+    let code: Bytes = serde_json::from_value(compiled.pointer("/Probe/bytecode").cloned().unwrap_or_default())
+        .wrap_err("bytecode of Probe")?;
     let signer = keys::accounts()?.into_iter().nth(7).ok_or_else(|| eyre!("no eighth account"))?;
     let (me, url) = (signer.address(), network.node("sequencer-2")?.rpc_url());
     let provider = ProviderBuilder::new().wallet(EthereumWallet::new(signer.clone())).connect_http(url.parse()?);

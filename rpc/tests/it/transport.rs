@@ -127,7 +127,8 @@ async fn slow_calls_time_out_and_are_bounded() {
     let call = |id: usize| json!({ "jsonrpc": "2.0", "id": id, "method": "eth_call", "params": [{ "to": SLOW }] });
     let answers = served.post(json!([call(1), call(2), call(3)]).to_string()).await.json();
     assert_eq!(answers.as_array().unwrap().len(), 3);
-    assert_eq!(answers[2]["error"]["code"], -32002);
+    let last = &answers[2]["error"];
+    assert!(last["code"] == -32002 || last["message"] == "execution aborted (timeout)", "{last}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,6 +23,8 @@ pub type Signed<T> = (T, CompactSignature);
 
 /// Two statements of one signer that contradict each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
+// Rare and short-lived: an indirection would only complicate its readers.
+#[allow(clippy::large_enum_variant)]
 pub enum Evidence {
     /// Two votes of one type in one round.
     Votes(Address, Signed<signing::Vote>, Signed<signing::Vote>),

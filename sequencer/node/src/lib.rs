@@ -33,8 +33,6 @@ mod pending;
 mod replay;
 mod run;
 pub mod telemetry;
-#[cfg(test)]
-mod tests;
 mod transactions;
 mod views;
 mod voting;

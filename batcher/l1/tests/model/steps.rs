@@ -308,7 +308,7 @@ impl World {
         };
         let requests = |moved: bool| -> Vec<u64> {
             // Mostly those that something can be done with.
-            let due = |at: u64| step.other % 4 == 0 || at <= model.now;
+            let due = |at: u64| step.other.is_multiple_of(4) || at <= model.now;
             let all = model.requests.iter().filter(|(_, open)| open.moved.is_some() == moved || step.other == 1);
             all.filter(|(_, open)| moved || due(open.release_at)).map(|(&number, _)| number).collect()
         };
@@ -336,7 +336,7 @@ impl World {
             "Rejoin" => Call::Rejoin { by: its_owner, id },
             "Rotate" => {
                 let taken = operator.map_or(its_owner, |operator| operator.signer);
-                let signer = if step.other % 8 == 0 { taken } else { self.fresh_signer() };
+                let signer = if step.other.is_multiple_of(8) { taken } else { self.fresh_signer() };
                 Call::Rotate { by: its_owner, id, signer }
             }
             "SetCommission" => {
@@ -366,7 +366,8 @@ impl World {
                     pool.assets += pool.vested(model.now);
                     pool.pays(shares)
                 });
-                let least = if step.actor % 4 == 0 { expected + U256::from(step.actor % 8 / 4) } else { U256::ZERO };
+                let least =
+                    if step.actor.is_multiple_of(4) { expected + U256::from(step.actor % 8 / 4) } else { U256::ZERO };
                 Call::Undelegate { by, id, series, shares, least }
             }
             "Redelegate" => {
@@ -389,7 +390,7 @@ impl World {
             "Freeze" => {
                 // Every other time an operator that redelegations have left.
                 let left = requests(true).into_iter().map(|number| model.requests[&number].id).collect::<Vec<_>>();
-                Call::Freeze { id: pick(&left).filter(|_| step.actor % 2 == 0).unwrap_or(id) }
+                Call::Freeze { id: pick(&left).filter(|_| step.actor.is_multiple_of(2)).unwrap_or(id) }
             }
             "Unfreeze" | "Slash" => {
                 // Mostly an operator with a case.
