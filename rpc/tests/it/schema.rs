@@ -11,7 +11,7 @@ use crate::{
     node::pooled,
 };
 
-/// What this server does not serve; the reasons are in `docs/rpc.md`, to which the node's tests hold them.
+/// What this server does not serve; the reasons are in `docs/rpc.md`, which `discover.rs` holds to the methods served.
 fn not_served(name: &str) -> bool {
     const REST: [&str; 6] = [
         "debug_getRawBlockAccessList",
