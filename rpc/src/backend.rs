@@ -13,6 +13,7 @@ use protocol::{BatchIndex, CommitCertificate, Epoch, Genesis, Height, state::Acc
 use tokio::sync::broadcast;
 
 use crate::{
+    admin::Operator,
     error::{BackendError, CallError, SimulateError, SubmitError},
     model::{
         BatchRecord, BlockRecord, CallRequest, ChainEvent, EpochRecord, Heads, L1Heads, LogCandidates, NodeIdentity,
@@ -44,6 +45,10 @@ pub trait Backend: Send + Sync + 'static {
     fn peer_count(&self) -> usize;
     /// *Light.* `Err` with one line a human understands when the node should not get traffic (`/readyz` answers 503).
     fn readiness(&self) -> Result<(), String>;
+    /// *Light.* What operators may do; none on a node that cannot be operated.
+    fn operator(&self) -> Option<&dyn Operator> {
+        None
+    }
     /// Subscribes to new heads, pooled transactions and sync changes. The sender's capacity bounds the lag; a
     /// subscriber that lags re-reads missed heads from the store.
     fn events(&self) -> broadcast::Receiver<ChainEvent>;

@@ -1,9 +1,15 @@
 //! Limits and options of the server. Every limit has a name and a default here.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
+
+use alloy_primitives::hex;
+use subtle::ConstantTimeEq;
 
 /// Port that wallets expect.
 pub const DEFAULT_PORT: u16 = 8545;
@@ -18,8 +24,16 @@ pub const MAX_BATCH_ITEMS: usize = 1_000;
 /// Above this many items a batch is refused before its items are even parsed; between the two limits the answer has
 /// geth's code and text.
 pub(crate) const BATCH_PARSE_LIMIT: u32 = 20_000;
-/// Open connections, HTTP and WebSocket together.
+/// Running HTTP requests and open WebSocket connections of a port.
 pub const MAX_CONNECTIONS: u32 = 500;
+/// Connections of one address.
+pub const MAX_CLIENT_CONNECTIONS: u32 = 100;
+/// Connections to the Unix socket.
+pub const MAX_IPC_CONNECTIONS: usize = 64;
+/// Addresses whose use is remembered.
+pub const MAX_KNOWN_CLIENTS: usize = 16_384;
+/// Time in which a request's body must arrive.
+pub const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Subscriptions of one WebSocket connection.
 pub const MAX_SUBSCRIPTIONS_PER_CONNECTION: u32 = 1_024;
 /// Unsent messages of one WebSocket connection before back-pressure.
@@ -95,9 +109,59 @@ pub struct RpcConfig {
     pub max_heavy: usize,
     /// Traces that run at the same time.
     pub max_traces: usize,
+    /// What one address may ask of the public port.
+    pub client_limits: ClientLimits,
+    /// Unix socket that serves all namespaces and [`ADMIN`] to this user; none: no IPC.
+    pub ipc: Option<PathBuf>,
+    /// Second port, for operators; none: there is none.
+    pub admin: Option<AdminConfig>,
 }
 
-/// All namespaces this crate can serve.
+/// What one client address may use. Calls cost credits: 1 if they answer from memory, 10 if they read much or execute, 100 if they
+/// execute blocks again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// Open connections; 0: any number.
+    pub connections: u32,
+    /// Credits a second, with a burst of two seconds' worth; 0: any number.
+    pub credits_per_second: u32,
+    /// Calls a second by method, e.g. `eth_getLogs`.
+    pub method_calls_per_second: BTreeMap<String, u32>,
+    /// Addresses without limits: where a reverse proxy, which has its own, calls from.
+    pub unlimited: Vec<IpAddr>,
+}
+
+/// The operators' port: all namespaces and [`ADMIN`].
+#[derive(Debug, Clone)]
+pub struct AdminConfig {
+    /// Address for HTTP and WebSocket; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// What every request must show.
+    pub token: AdminToken,
+}
+
+/// 32 secret bytes, shown as `Authorization: Bearer <64 hex digits>`.
+#[derive(Clone)]
+pub struct AdminToken(pub [u8; 32]);
+
+impl AdminToken {
+    /// Whether this text is the token; takes the same time whatever it is.
+    pub(crate) fn is(&self, text: &str) -> bool {
+        let mut shown = [0; 32];
+        hex::decode_to_slice(text, &mut shown).is_ok() && bool::from(shown.ct_eq(&self.0))
+    }
+}
+
+impl fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AdminToken(..)")
+    }
+}
+
+/// The namespace of operators, never on the public port.
+pub const ADMIN: &str = "admin";
+
+/// All namespaces of the public port.
 pub const NAMESPACES: [&str; 10] =
     ["eth", "net", "web3", "txpool", "debug", "trace", "ots", "horae", "optimism", "rpc"];
 
@@ -113,6 +177,20 @@ impl Default for RpcConfig {
             request_timeout: REQUEST_TIMEOUT,
             max_heavy: MAX_HEAVY,
             max_traces: MAX_TRACES,
+            client_limits: ClientLimits::default(),
+            ipc: None,
+            admin: None,
+        }
+    }
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self {
+            connections: MAX_CLIENT_CONNECTIONS,
+            credits_per_second: 0,
+            method_calls_per_second: BTreeMap::new(),
+            unlimited: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
         }
     }
 }

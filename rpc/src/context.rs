@@ -27,10 +27,18 @@ pub(crate) struct Context {
     pub(crate) filters: Mutex<Filters>,
     pub(crate) pending: Mutex<PendingRing>,
     pub(crate) tips: Mutex<TipOracle>,
-    pub(crate) namespaces: Vec<String>,
     pub(crate) timeout: Duration,
     heavy: Lane,
     traces: Lane,
+}
+
+/// Kinds of work that do not run on the async threads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Work {
+    /// Reads much or computes long.
+    Heavy,
+    /// Executes blocks again: few at a time, so that calls and reads go on beside it.
+    Trace,
 }
 
 /// How much of one kind of work goes on at once.
@@ -63,7 +71,6 @@ impl Context {
             filters: Mutex::new(Filters::default()),
             pending: Mutex::new(PendingRing::default()),
             tips: Mutex::new(TipOracle::default()),
-            namespaces: config.namespaces.clone(),
             timeout: config.request_timeout,
             heavy: Lane::new(config.max_heavy, MAX_HEAVY_WAITING),
             traces: Lane::new(config.max_traces, MAX_TRACES_WAITING),
@@ -76,31 +83,17 @@ impl Context {
         extensions.get::<Deadline>().map_or_else(|| now.checked_add(self.timeout).unwrap_or(now), |deadline| deadline.0)
     }
 
-    /// Runs work that reads much or computes long on a blocking thread.
-    pub(crate) async fn heavy<T, F>(self: &Arc<Self>, work: F) -> RpcResult<T>
+    /// Runs long work on a blocking thread, within the bounds of its kind. The place is given back when the work ends, not when
+    /// its caller stops waiting, so that abandoned requests still count against the bound.
+    pub(crate) async fn run<T, F>(self: &Arc<Self>, kind: Work, work: F) -> RpcResult<T>
     where
         T: Send + 'static,
         F: FnOnce(&Self) -> RpcResult<T> + Send + 'static,
     {
-        self.run_in(&self.heavy, work).await
-    }
-
-    /// Runs work that executes blocks again; few at a time, so that calls and reads go on beside it.
-    pub(crate) async fn trace<T, F>(self: &Arc<Self>, work: F) -> RpcResult<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Self) -> RpcResult<T> + Send + 'static,
-    {
-        self.run_in(&self.traces, work).await
-    }
-
-    /// The place is given back when the work ends, not when its caller stops waiting, so that abandoned requests still
-    /// count against the bound.
-    async fn run_in<T, F>(self: &Arc<Self>, lane: &Lane, work: F) -> RpcResult<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Self) -> RpcResult<T> + Send + 'static,
-    {
+        let lane = match kind {
+            Work::Heavy => &self.heavy,
+            Work::Trace => &self.traces,
+        };
         let busy = || RpcError::Limit("server is busy, try again".to_owned());
         let admitted = Arc::clone(&lane.admitted).try_acquire_owned().map_err(|_| busy())?;
         let place = Arc::clone(&lane.running).acquire_owned().await.map_err(|_| busy())?;

@@ -1,4 +1,4 @@
-//! In front of JSON-RPC: health endpoints, and which web pages and host names may reach the server.
+//! In front of JSON-RPC: health endpoints, who may reach the server, and request bodies within their size and time.
 
 use std::{
     net::IpAddr,
@@ -7,23 +7,38 @@ use std::{
     task::{Context as TaskContext, Poll},
 };
 
-use http::{HeaderMap, Method, StatusCode, header};
-use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use jsonrpsee::{
+    core::BoxError,
+    server::{HttpBody, HttpRequest, HttpResponse, http::response},
+};
 use tower::{Layer, Service};
 
 use crate::{
     Backend,
+    clients::Client,
+    config::{AdminToken, MAX_REQUEST_BYTES, REQUEST_BODY_TIMEOUT},
+    ids::{self, Mask},
     middleware::{Silent, Transport},
 };
 
-/// Who may talk to the server.
-#[derive(Debug, Clone)]
-pub(crate) struct Access {
+/// Which names and web pages may reach the server.
+pub(crate) struct Names {
     pub(crate) origins: Vec<String>,
     pub(crate) hosts: Vec<String>,
 }
 
-impl Access {
+/// Who may talk to the server.
+pub(crate) struct Access {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) names: Names,
+    /// What a request must show, on a port that asks for it.
+    pub(crate) token: Option<AdminToken>,
+}
+
+impl Names {
     /// Whether the `Host` header names us: an address, `localhost`, or a configured name. A page that rebinds its own
     /// name to this machine sends its own name here.
     fn host_allowed(&self, headers: &HeaderMap) -> bool {
@@ -53,15 +68,16 @@ fn host_name(host: &str) -> &str {
     host.rsplit_once(':').map_or(host, |(name, _)| name)
 }
 
+/// The layer of one connection.
 #[derive(Clone)]
 pub(crate) struct FrontLayer {
-    backend: Arc<dyn Backend>,
     access: Arc<Access>,
+    client: Arc<Client>,
 }
 
 impl FrontLayer {
-    pub(crate) fn new(backend: Arc<dyn Backend>, access: Access) -> Self {
-        Self { backend, access: Arc::new(access) }
+    pub(crate) fn new(access: Arc<Access>, client: Arc<Client>) -> Self {
+        Self { access, client }
     }
 }
 
@@ -81,11 +97,11 @@ pub(crate) struct Front<S> {
 fn text(status: StatusCode, body: String) -> HttpResponse {
     let mut response = HttpResponse::new(HttpBody::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     response
 }
 
-impl FrontLayer {
+impl Access {
     /// The answer when JSON-RPC need not be asked.
     fn answer<B>(&self, request: &HttpRequest<B>, socket: bool) -> Option<HttpResponse> {
         let asks = request.method() == Method::GET || request.method() == Method::HEAD;
@@ -100,43 +116,106 @@ impl FrontLayer {
             }
             _ => {}
         }
-        if !self.access.host_allowed(request.headers()) {
+        if !self.names.host_allowed(request.headers()) {
             return Some(text(StatusCode::FORBIDDEN, "invalid host specified\n".to_owned()));
         }
-        if socket && !self.access.socket_allowed(request.headers()) {
+        if socket && !self.names.socket_allowed(request.headers()) {
             return Some(text(StatusCode::FORBIDDEN, "origin not allowed\n".to_owned()));
+        }
+        // A browser's preflight cannot carry the token and reaches nothing.
+        if self
+            .token
+            .as_ref()
+            .is_some_and(|token| request.method() != Method::OPTIONS && !shows(request.headers(), token))
+        {
+            let mut refusal =
+                text(StatusCode::UNAUTHORIZED, "this port wants the token of rpc.admin.token_file\n".to_owned());
+            refusal.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            return Some(refusal);
         }
         None
     }
 }
 
+/// Whether the headers carry the token (RFC 6750).
+fn shows(headers: &HeaderMap, token: &AdminToken) -> bool {
+    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split_once(' ').is_some_and(|(scheme, shown)| scheme.eq_ignore_ascii_case("bearer") && token.is(shown.trim()))
+}
+
+/// The whole body, within its limits of size and time; or the answer to one that is not.
+async fn read<B>(body: B) -> Result<Bytes, HttpResponse>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let most = usize::try_from(MAX_REQUEST_BYTES).unwrap_or(usize::MAX);
+    match tokio::time::timeout(REQUEST_BODY_TIMEOUT, Limited::new(body, most).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(why)) if why.is::<LengthLimitError>() => Err(response::too_large(MAX_REQUEST_BYTES)),
+        Ok(Err(_)) => Err(response::malformed()),
+        Err(_) => Err(text(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time\n".to_owned())),
+    }
+}
+
+/// The answer with the ids as the client wrote them.
+async fn show_ids(answer: HttpResponse, mask: &Mask) -> Result<HttpResponse, BoxError> {
+    let (mut parts, body) = answer.into_parts();
+    let body = body.collect().await?.to_bytes();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Ok(HttpResponse::from_parts(parts, HttpBody::from(mask.show(&String::from_utf8_lossy(&body)))))
+}
+
 impl<S, B> Service<HttpRequest<B>> for Front<S>
 where
-    S: Service<HttpRequest<B>, Response = HttpResponse>,
+    S: Service<HttpRequest, Response = HttpResponse, Error = BoxError> + Clone + Send + 'static,
     S::Future: Send + 'static,
-    S::Error: Send + 'static,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
 {
     type Response = HttpResponse;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, S::Error>> + Send>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, BoxError>> + Send>>;
 
-    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(task)
     }
 
     fn call(&mut self, mut request: HttpRequest<B>) -> Self::Future {
         let socket = request.headers().contains_key(header::UPGRADE);
-        if let Some(response) = self.front.answer(&request, socket) {
+        if let Some(response) = self.front.access.answer(&request, socket) {
             return Box::pin(std::future::ready(Ok(response)));
         }
         request.extensions_mut().insert(if socket { Transport::WebSocket } else { Transport::Http });
-        let inner = self.inner.call(request);
+        request.extensions_mut().insert(Arc::clone(&self.front.client));
+        // The service is ready; its clone takes its place.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        if socket {
+            return Box::pin(inner.call(request.map(HttpBody::new)));
+        }
         Box::pin(async move {
-            let mut response = inner.await?;
+            let (parts, body) = request.into_parts();
+            let announced = body.size_hint().lower();
+            // Refused by what it announces, without reading it.
+            if announced > u64::from(MAX_REQUEST_BYTES) {
+                return inner.call(HttpRequest::from_parts(parts, HttpBody::new(body))).await;
+            }
+            let body = match read(body).await {
+                Ok(body) => body,
+                Err(refusal) => return Ok(refusal),
+            };
+            let mask = ids::may_be_odd(&body).then(Mask::new);
+            let hidden = mask.as_ref().and_then(|mask| mask.hide(&body));
+            let body = hidden.map_or_else(|| HttpBody::new(Full::new(body)), HttpBody::from);
+            let mut response = inner.call(HttpRequest::from_parts(parts, body)).await?;
             if response.extensions().get::<Silent>().is_some() {
                 *response.body_mut() = HttpBody::empty();
             }
-            Ok(response)
+            match mask {
+                Some(mask) => show_ids(response, &mask).await,
+                None => Ok(response),
+            }
         })
     }
 }
@@ -147,7 +226,7 @@ mod tests {
 
     #[test]
     fn hosts_and_origins() {
-        let access = Access { origins: vec!["https://app.example".to_owned()], hosts: vec!["node.example".to_owned()] };
+        let access = Names { origins: vec!["https://app.example".to_owned()], hosts: vec!["node.example".to_owned()] };
         let headers = |name: header::HeaderName, value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.parse().unwrap());

@@ -1,9 +1,11 @@
-//! JSON-RPC for wallets, libraries, explorers and operators, over HTTP and WebSocket on one port.
+//! JSON-RPC for wallets, libraries, explorers and operators, over HTTP and WebSocket on one port, over a Unix socket, and on a port
+//! for operators.
 //!
 //! ```text
-//!   client ─► http (hosts, CORS, /healthz, /readyz) ─► jsonrpsee (framing, body and connection limits)
-//!                 ─► middleware (time limit, batch limit, metrics, geth's error texts)
-//!                       ─► registry ─► eth, net, web3, txpool, debug, trace, ots, horae, optimism, rpc
+//!   client ─► door (TCP, clients' connections) or ipc (Unix socket)
+//!                 ─► http (hosts, CORS, token, /healthz, /readyz, ids) ─► jsonrpsee (framing, connection limits)
+//!                 ─► middleware (clients' budgets, time limit, batch limit, metrics, geth's error texts)
+//!                       ─► registry ─► eth, net, web3, txpool, debug, trace, ots, horae, optimism, rpc, admin
 //!                                         │  args in, convert/views out
 //!                                         ▼
 //!                                 Backend (the one port; the node implements it)
@@ -17,19 +19,24 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
+mod admin;
 mod args;
 mod backend;
+mod clients;
 pub mod config;
 mod context;
 pub mod convert;
 mod debug;
 mod debug_trace;
+mod door;
 pub mod error;
 mod eth;
 mod fees;
 mod filters;
 mod horae;
 mod http;
+mod ids;
+mod ipc;
 mod logs;
 mod middleware;
 pub mod model;
@@ -44,8 +51,9 @@ mod txpool;
 pub mod views;
 mod web3;
 
+pub use admin::{OperatedNode, Operator, Peer};
 pub use backend::Backend;
-pub use config::RpcConfig;
+pub use config::{AdminConfig, AdminToken, ClientLimits, RpcConfig};
 pub use error::{BackendError, CallError, SimulateError, SubmitError};
 pub use model::{
     BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallRequest, CallState, ChainEvent,

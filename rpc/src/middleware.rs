@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    num::NonZeroU32,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,9 +17,11 @@ use jsonrpsee::{
 use metrics::{Counter, Gauge, Histogram};
 
 use crate::{
+    clients::{Client, LIGHT},
     config::MAX_BATCH_ITEMS,
     context::Deadline,
-    error::{INVALID_REQUEST, METHOD_NOT_FOUND, RESPONSE_TOO_LARGE, TIMEOUT},
+    error::{INVALID_REQUEST, LIMIT_EXCEEDED, METHOD_NOT_FOUND, RESPONSE_TOO_LARGE, TIMEOUT},
+    registry::Costs,
 };
 
 /// How a call came in; put into the request's extensions by the HTTP layer.
@@ -28,7 +31,12 @@ pub(crate) enum Transport {
     WebSocket,
 }
 
-/// Handles of one method, made once: making a handle takes a lock and hashes labels.
+/// What is known of one method. Its metrics are made once: making one takes a lock and hashes labels.
+struct Method {
+    cost: NonZeroU32,
+    metrics: MethodMetrics,
+}
+
 struct MethodMetrics {
     ok: Counter,
     failed: Counter,
@@ -47,34 +55,45 @@ impl MethodMetrics {
 
 /// What all connections share.
 pub(crate) struct Shared {
-    methods: HashMap<&'static str, MethodMetrics>,
+    methods: HashMap<&'static str, Method>,
     /// For names that do not exist, so that clients cannot create label values.
     unknown: MethodMetrics,
     in_flight: Gauge,
     batches: Counter,
     timeouts: Counter,
+    limited: Counter,
     timeout: Duration,
     max_response_bytes: usize,
 }
 
 impl Shared {
-    pub(crate) fn new(methods: impl Iterator<Item = &'static str>, timeout: Duration, max_response_bytes: u32) -> Self {
+    pub(crate) fn new(costs: &Costs, timeout: Duration, max_response_bytes: u32) -> Self {
+        let method = |(name, cost): (&&'static str, &NonZeroU32)| {
+            (*name, Method { cost: *cost, metrics: MethodMetrics::new(name) })
+        };
         Self {
-            methods: methods.map(|name| (name, MethodMetrics::new(name))).collect(),
+            methods: costs.iter().map(method).collect(),
             unknown: MethodMetrics::new("unknown"),
             in_flight: metrics::gauge!("horae_rpc_in_flight"),
             batches: metrics::counter!("horae_rpc_batches_total"),
             timeouts: metrics::counter!("horae_rpc_timeouts_total"),
+            limited: metrics::counter!("horae_rpc_limited_total"),
             timeout,
             max_response_bytes: usize::try_from(max_response_bytes).unwrap_or(usize::MAX),
         }
     }
 
-    /// Errors that jsonrpsee would word in its own way.
+    /// Errors that jsonrpsee would word in its own way, and calls beyond what the client may make.
     fn refuse(&self, request: &Request<'_>) -> Option<ErrorObjectOwned> {
         /// Longest method name echoed back.
         const MAX_ECHO: usize = 64;
         let name = request.method_name();
+        let client = request.extensions().get::<Arc<Client>>();
+        let cost = self.methods.get(name).map_or(LIGHT, |method| method.cost);
+        if client.is_some_and(|client| !client.admits(name, cost)) {
+            self.limited.increment(1);
+            return Some(ErrorObjectOwned::owned(LIMIT_EXCEEDED, "too many requests from your address", None::<()>));
+        }
         if !self.methods.contains_key(name) {
             let name: String = name.chars().take(MAX_ECHO).collect();
             let text = format!("the method {name} does not exist/is not available");
@@ -138,7 +157,7 @@ where
 {
     let started = Instant::now();
     let _running = InFlight::new(&shared.in_flight);
-    let metrics = shared.methods.get(request.method_name()).unwrap_or(&shared.unknown);
+    let metrics = shared.methods.get(request.method_name()).map_or(&shared.unknown, |method| &method.metrics);
     let response = if let Some(refusal) = shared.refuse(&request) {
         MethodResponse::error(request.id, refusal)
     } else {

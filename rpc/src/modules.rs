@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jsonrpsee::types::ErrorObjectOwned;
 use serde_json::value::RawValue;
 
 use crate::{
@@ -12,7 +13,12 @@ use crate::{
 };
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.light("rpc_modules", 0, modules);
+    let served: BTreeMap<String, &str> = registry.namespaces.iter().map(|name| (name.clone(), "1.0")).collect();
+    let modules = move |_: jsonrpsee::types::Params<'_>, _: &Context, _: &jsonrpsee::Extensions| {
+        Ok::<_, ErrorObjectOwned>(served.clone())
+    };
+    let added = registry.module.register_method("rpc_modules", modules).map(drop);
+    registry.note(added);
     registry.light("rpc_discover", 0, discover);
 }
 
@@ -21,8 +27,4 @@ const DOCUMENT: &str = include_str!("horae.openrpc.json");
 
 fn discover(_: &Context, _: &Args) -> RpcResult<&'static RawValue> {
     serde_json::from_str(DOCUMENT).map_err(|why| BackendError::Internal(why.to_string()).into())
-}
-
-fn modules(context: &Context, _: &Args) -> RpcResult<BTreeMap<String, &'static str>> {
-    Ok(context.namespaces.iter().map(|name| (name.clone(), "1.0")).collect())
 }

@@ -1,6 +1,6 @@
 //! How methods are put on the server: a name, how many parameters it takes, and a plain function.
 
-use std::sync::Arc;
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc};
 
 use futures::future::BoxFuture;
 use jsonrpsee::{RpcModule, core::RegisterMethodError, types::ErrorObjectOwned};
@@ -9,30 +9,40 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
     args::Args,
-    context::Context,
+    clients::{HEAVY, LIGHT, TRACE},
+    context::{Context, Work},
     error::{BackendError, RpcResult},
 };
 
 /// Collects the methods of the namespaces that are switched on.
 pub(crate) struct Registry {
     pub(crate) module: RpcModule<Context>,
+    /// The namespaces that are switched on.
+    pub(crate) namespaces: Vec<String>,
+    costs: Costs,
     failure: Option<RegisterMethodError>,
 }
+
+/// What a call of each method costs a client, in credits.
+pub(crate) type Costs = HashMap<&'static str, NonZeroU32>;
 
 /// A method that awaits something.
 pub(crate) type Slow<R> = fn(Arc<Context>, Args) -> BoxFuture<'static, RpcResult<R>>;
 
 impl Registry {
-    pub(crate) fn new(context: Arc<Context>) -> Self {
-        Self { module: RpcModule::from_arc(context), failure: None }
+    pub(crate) fn new(context: Arc<Context>, namespaces: Vec<String>) -> Self {
+        Self { module: RpcModule::from_arc(context), namespaces, costs: Costs::new(), failure: None }
     }
 
-    /// All methods, or the name that was registered twice.
-    pub(crate) fn finish(self) -> Result<RpcModule<Context>, RegisterMethodError> {
-        match self.failure {
-            Some(failure) => Err(failure),
-            None => Ok(self.module),
+    /// All methods with their costs, or the name that was registered twice.
+    pub(crate) fn finish(mut self) -> Result<(RpcModule<Context>, Costs), RegisterMethodError> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
         }
+        for name in self.module.method_names() {
+            self.costs.entry(name).or_insert(LIGHT);
+        }
+        Ok((self.module, self.costs))
     }
 
     /// A method that answers within microseconds: runs on the async thread.
@@ -57,11 +67,7 @@ impl Registry {
         max_args: usize,
         method: fn(&Context, &Args) -> RpcResult<R>,
     ) {
-        let added = self.module.register_async_method(name, move |params, context, extensions| async move {
-            let args = Args::parse(&params, max_args, context.deadline(&extensions))?;
-            context.heavy(move |context| Ok(encode(method(context, &args)))).await?
-        });
-        self.failure = self.failure.take().or(added.err());
+        self.blocking(name, max_args, method, Work::Heavy);
     }
 
     /// A method that executes blocks again: as a heavy one, but few at a time.
@@ -71,10 +77,25 @@ impl Registry {
         max_args: usize,
         method: fn(&Context, &Args) -> RpcResult<R>,
     ) {
+        self.blocking(name, max_args, method, Work::Trace);
+    }
+
+    fn blocking<R: Serialize + 'static>(
+        &mut self,
+        name: &'static str,
+        max_args: usize,
+        method: fn(&Context, &Args) -> RpcResult<R>,
+        kind: Work,
+    ) {
         let added = self.module.register_async_method(name, move |params, context, extensions| async move {
             let args = Args::parse(&params, max_args, context.deadline(&extensions))?;
-            context.trace(move |context| Ok(encode(method(context, &args)))).await?
+            context.run(kind, move |context| Ok(encode(method(context, &args)))).await?
         });
+        let cost = match kind {
+            Work::Heavy => HEAVY,
+            Work::Trace => TRACE,
+        };
+        self.costs.insert(name, cost);
         self.failure = self.failure.take().or(added.err());
     }
 

@@ -1,26 +1,34 @@
 //! Puts the methods behind one port.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use http::{HeaderValue, Method, header};
 use jsonrpsee::{
-    core::{RegisterMethodError, middleware::RpcServiceBuilder, traits::IdProvider},
-    server::{BatchRequestConfig, PingConfig, ServerBuilder, ServerConfig, ServerHandle},
+    core::{RegisterMethodError, traits::IdProvider},
+    server::{
+        BatchRequestConfig, PingConfig, ServerBuilder, ServerConfig, ServerHandle, StopHandle, TowerServiceBuilder,
+        stop_channel,
+    },
     types::SubscriptionId,
 };
-use tokio::sync::broadcast::error::RecvError;
+use tokio::{net::TcpListener, sync::broadcast::error::RecvError};
+use tower::layer::util::Identity;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
-    Backend,
+    Backend, admin,
+    clients::Clients,
     config::{
-        BATCH_PARSE_LIMIT, MAX_REQUEST_BYTES, MAX_SUBSCRIPTIONS_PER_CONNECTION, NAMESPACES, RESPONSE_BYTES_CEILING,
-        RpcConfig, WS_BUFFER,
+        ADMIN, AdminToken, BATCH_PARSE_LIMIT, ClientLimits, MAX_REQUEST_BYTES, MAX_SUBSCRIPTIONS_PER_CONNECTION,
+        NAMESPACES, RESPONSE_BYTES_CEILING, RpcConfig, WS_BUFFER,
     },
     context::Context,
-    debug, eth, horae,
-    http::{Access, FrontLayer},
-    middleware::{Guarded, Shared},
+    debug,
+    door::Door,
+    eth, horae,
+    http::{Access, Names},
+    ipc,
+    middleware::Shared,
     model::ChainEvent,
     modules, net, optimism, otterscan, parity,
     registry::Registry,
@@ -35,6 +43,14 @@ pub enum StartError {
     Listen {
         /// Where.
         address: SocketAddr,
+        /// The system's reason.
+        why: std::io::Error,
+    },
+    /// The Unix socket cannot be made.
+    #[error("cannot serve the Unix socket {path}: {why} (rpc.ipc names it; empty switches it off)", path = path.display())]
+    Ipc {
+        /// Where.
+        path: PathBuf,
         /// The system's reason.
         why: std::io::Error,
     },
@@ -53,9 +69,11 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct RpcServer {
     address: SocketAddr,
+    admin: Option<SocketAddr>,
     methods: Vec<&'static str>,
     handle: ServerHandle,
     feeder: tokio::task::JoinHandle<()>,
+    _socket: Option<ipc::SocketFile>,
 }
 
 impl RpcServer {
@@ -64,43 +82,56 @@ impl RpcServer {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(config: &RpcConfig, backend: Arc<dyn Backend>) -> Result<Self, StartError> {
-        let context = Arc::new(Context::new(Arc::clone(&backend), config));
-        let methods = methods(&context, config)?;
-        let max_response = config.max_response_bytes.min(RESPONSE_BYTES_CEILING);
-        let shared = Arc::new(Shared::new(methods.method_names(), config.request_timeout, max_response));
-        let access = Access { origins: config.cors_origins.clone(), hosts: config.allowed_hosts.clone() };
-        let front = tower::ServiceBuilder::new()
-            .layer(cors(&config.cors_origins)?)
-            .layer(FrontLayer::new(Arc::clone(&backend), access));
-        let limits = ServerConfig::builder()
-            .max_request_body_size(MAX_REQUEST_BYTES)
-            .max_response_body_size(max_response)
-            .max_connections(config.max_connections)
-            .max_subscriptions_per_connection(MAX_SUBSCRIPTIONS_PER_CONNECTION)
-            .set_batch_request_config(BatchRequestConfig::Limit(BATCH_PARSE_LIMIT))
-            .set_message_buffer_capacity(WS_BUFFER)
-            .enable_ws_ping(PingConfig::new())
-            .set_id_provider(HexIds)
-            .set_tcp_no_delay(true)
-            .build();
-        let calls = RpcServiceBuilder::new().layer_fn(move |service| Guarded::new(service, Arc::clone(&shared)));
-        let server = ServerBuilder::with_config(limits)
-            .set_http_middleware(front)
-            .set_rpc_middleware(calls)
-            .build(config.listen)
-            .await
-            .map_err(|why| StartError::Listen { address: config.listen, why })?;
-        let address = server.local_addr().map_err(|why| StartError::Listen { address: config.listen, why })?;
-        let names = methods.method_names().collect();
-        let handle = server.start(methods);
-        let feeder = tokio::spawn(feed_pending(context));
+        let context = Arc::new(Context::new(backend, config));
+        let (stop, handle) = stop_channel();
+        let builder = Builder { config, context: &context, stop };
+        // What operators may do is not for everybody, whatever the configuration says.
+        if let Some(unknown) = config.namespaces.iter().find(|name| !NAMESPACES.contains(&name.as_str())) {
+            return Err(StartError::Namespace(unknown.clone()));
+        }
+        let public = builder.door(&config.namespaces, &config.cors_origins, None)?;
+        let names = public.methods.method_names().collect();
+        let private: Vec<String> = NAMESPACES.iter().chain([&ADMIN]).map(|name| (*name).to_owned()).collect();
+        // Everything is bound before anything is served: a server starts whole or not at all.
+        let (listener, address) = bind(config.listen).await?;
+        let admin = match &config.admin {
+            Some(admin) => {
+                let (listener, address) = bind(admin.listen).await?;
+                Some((builder.door(&private, &[], Some(admin.token.clone()))?, listener, address))
+            }
+            None => None,
+        };
+        let socket = match &config.ipc {
+            Some(path) => {
+                let bound = ipc::bind(path).map_err(|why| StartError::Ipc { path: path.clone(), why })?;
+                Some((builder.door(&private, &[], None)?, bound))
+            }
+            None => None,
+        };
         tracing::info!(%address, "JSON-RPC over HTTP and WebSocket");
-        Ok(Self { address, methods: names, handle, feeder })
+        tokio::spawn(public.listen(listener, Arc::new(Clients::new(config.client_limits.clone()))));
+        let admin = admin.map(|(door, listener, address)| {
+            tracing::info!(%address, "JSON-RPC for operators");
+            let unlimited = ClientLimits { connections: 0, ..ClientLimits::default() };
+            tokio::spawn(door.listen(listener, Arc::new(Clients::new(unlimited))));
+            address
+        });
+        let socket = socket.map(|(door, (listener, file))| {
+            tokio::spawn(ipc::listen(door, listener));
+            file
+        });
+        let feeder = tokio::spawn(feed_pending(context));
+        Ok(Self { address, admin, methods: names, handle, feeder, _socket: socket })
     }
 
     /// Where it listens, with the real port.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where operators reach it.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
     }
 
     /// Names of the methods it serves.
@@ -129,9 +160,58 @@ impl Drop for RpcServer {
     }
 }
 
-fn methods(context: &Arc<Context>, config: &RpcConfig) -> Result<jsonrpsee::Methods, StartError> {
+async fn bind(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |why| StartError::Listen { address: listen, why };
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// Makes the doors of one server.
+struct Builder<'a> {
+    config: &'a RpcConfig,
+    context: &'a Arc<Context>,
+    stop: StopHandle,
+}
+
+impl Builder<'_> {
+    fn door(
+        &self,
+        namespaces: &[String],
+        origins: &[String],
+        token: Option<AdminToken>,
+    ) -> Result<Arc<Door>, StartError> {
+        let (methods, costs) = methods(self.context, namespaces)?.finish()?;
+        let max_response = self.config.max_response_bytes.min(RESPONSE_BYTES_CEILING);
+        let names = Names { origins: origins.to_vec(), hosts: self.config.allowed_hosts.clone() };
+        Ok(Arc::new(Door {
+            base: self.transport(max_response),
+            methods: methods.into(),
+            cors: cors(origins)?,
+            access: Arc::new(Access { backend: Arc::clone(&self.context.backend), names, token }),
+            shared: Arc::new(Shared::new(&costs, self.config.request_timeout, max_response)),
+            stop: self.stop.clone(),
+        }))
+    }
+
+    fn transport(&self, max_response: u32) -> TowerServiceBuilder<Identity, Identity> {
+        let limits = ServerConfig::builder()
+            .max_request_body_size(MAX_REQUEST_BYTES)
+            .max_response_body_size(max_response)
+            .max_connections(self.config.max_connections)
+            .max_subscriptions_per_connection(MAX_SUBSCRIPTIONS_PER_CONNECTION)
+            .set_batch_request_config(BatchRequestConfig::Limit(BATCH_PARSE_LIMIT))
+            .set_message_buffer_capacity(WS_BUFFER)
+            .enable_ws_ping(PingConfig::new())
+            .set_id_provider(HexIds)
+            .build();
+        ServerBuilder::with_config(limits).to_service_builder()
+    }
+}
+
+fn methods(context: &Arc<Context>, namespaces: &[String]) -> Result<Registry, StartError> {
     type Register = fn(&mut Registry);
-    let known: [(&str, Register); NAMESPACES.len()] = [
+    let known: [(&str, Register); NAMESPACES.len() + 1] = [
         ("eth", eth::register),
         ("net", net::register),
         ("web3", web3::register),
@@ -142,15 +222,16 @@ fn methods(context: &Arc<Context>, config: &RpcConfig) -> Result<jsonrpsee::Meth
         ("horae", horae::register),
         ("optimism", optimism::register),
         ("rpc", modules::register),
+        (ADMIN, admin::register),
     ];
-    let mut registry = Registry::new(Arc::clone(context));
-    for namespace in &config.namespaces {
+    let mut registry = Registry::new(Arc::clone(context), namespaces.to_vec());
+    for namespace in namespaces {
         let Some((_, register)) = known.iter().find(|(name, _)| name == namespace) else {
             return Err(StartError::Namespace(namespace.clone()));
         };
         register(&mut registry);
     }
-    Ok(registry.finish()?.into())
+    Ok(registry)
 }
 
 fn cors(origins: &[String]) -> Result<CorsLayer, StartError> {

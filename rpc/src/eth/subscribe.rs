@@ -18,7 +18,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use crate::{
     args::Args,
     config::MAX_HEAD_BACKFILL,
-    context::Context,
+    context::{Context, Work},
     convert,
     error::{METHOD_NOT_FOUND, RpcError, RpcResult},
     logs,
@@ -179,7 +179,7 @@ impl Feed {
             }
             Ok(heads)
         };
-        let heads = self.context.heavy(read).await.map_err(|why| End::Because(why.to_string()))?;
+        let heads = self.context.run(Work::Heavy, read).await.map_err(|why| End::Because(why.to_string()))?;
         self.next = last.saturating_add(1);
         Ok(heads)
     }

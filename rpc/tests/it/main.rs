@@ -6,6 +6,7 @@ mod bad_input;
 mod chain;
 mod client;
 mod discover;
+mod doors;
 mod filters;
 mod methods;
 mod node;

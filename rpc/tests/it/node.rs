@@ -151,7 +151,46 @@ pub fn revert_output() -> Bytes {
     output.into()
 }
 
+impl rpc::Operator for TestNode {
+    fn node(&self) -> rpc::OperatedNode {
+        rpc::OperatedNode {
+            id: String::new(),
+            name: "horae".to_owned(),
+            role: "follower".to_owned(),
+            signer: None,
+            in_set: false,
+            chain_id: CHAIN_ID,
+            genesis: self.block(0).0.hash(),
+            listen_addresses: Vec::new(),
+        }
+    }
+
+    fn peers(&self) -> Vec<rpc::Peer> {
+        Vec::new()
+    }
+
+    fn add_peer(&self, address: &str) -> Result<(), String> {
+        Err(format!("{address} is nowhere"))
+    }
+
+    fn remove_peer(&self, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn log_filter(&self) -> String {
+        "info".to_owned()
+    }
+
+    fn set_log_filter(&self, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+}
+
 impl Backend for TestNode {
+    fn operator(&self) -> Option<&dyn rpc::Operator> {
+        Some(self)
+    }
+
     fn identity(&self) -> NodeIdentity {
         NodeIdentity {
             client_version: "horae/v0.1.0-test/linux-x86_64/rust1.95".to_owned(),

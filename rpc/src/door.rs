@@ -1,0 +1,88 @@
+//! A way into the server: who comes in, with which methods, within which limits.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use jsonrpsee::{
+    Methods,
+    core::middleware::RpcServiceBuilder,
+    server::{StopHandle, TowerServiceBuilder, serve_with_graceful_shutdown},
+};
+use metrics::{Counter, counter};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+};
+use tower::{ServiceBuilder, layer::util::Identity};
+use tower_http::cors::CorsLayer;
+
+use crate::{
+    clients::{Client, Clients},
+    http::{Access, FrontLayer},
+    middleware::{Guarded, Shared},
+};
+
+/// Pause after a failed `accept`, most likely for want of file descriptors: it would fail again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What all connections through one door share.
+pub(crate) struct Door {
+    pub(crate) base: TowerServiceBuilder<Identity, Identity>,
+    pub(crate) methods: Methods,
+    pub(crate) cors: CorsLayer,
+    pub(crate) access: Arc<Access>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) stop: StopHandle,
+}
+
+impl Door {
+    /// Serves one connection until it ends, or until the server stops and what runs has been answered.
+    pub(crate) async fn serve<I>(&self, io: I, client: Arc<Client>)
+    where
+        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let shared = Arc::clone(&self.shared);
+        let calls = RpcServiceBuilder::new().layer_fn(move |service| Guarded::new(service, Arc::clone(&shared)));
+        let front =
+            ServiceBuilder::new().layer(self.cors.clone()).layer(FrontLayer::new(Arc::clone(&self.access), client));
+        let service = self.base.clone().set_rpc_middleware(calls).set_http_middleware(front);
+        let service = service.build(self.methods.clone(), self.stop.clone());
+        if let Err(why) = serve_with_graceful_shutdown(io, service, self.stop.clone().shutdown()).await {
+            tracing::debug!(%why, "connection failed");
+        }
+    }
+
+    /// Takes connections until the server stops.
+    pub(crate) async fn listen(self: Arc<Self>, listener: TcpListener, clients: Arc<Clients>) {
+        let refused = counter!("horae_rpc_refused_connections_total");
+        let stopped = self.stop.clone().shutdown();
+        tokio::pin!(stopped);
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut stopped => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.admit(stream, peer, &clients, &refused),
+                Err(why) => {
+                    tracing::debug!(%why, "no connection accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn admit(self: &Arc<Self>, stream: tokio::net::TcpStream, peer: SocketAddr, clients: &Clients, refused: &Counter) {
+        let client = clients.at(peer.ip());
+        let Some(place) = client.connect() else {
+            refused.increment(1);
+            return;
+        };
+        // Without it small answers wait for acknowledgements; a socket that refuses it is closed already.
+        let _closed = stream.set_nodelay(true);
+        let door = Arc::clone(self);
+        tokio::spawn(async move {
+            door.serve(stream, client).await;
+            drop(place);
+        });
+    }
+}
