@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
+use futures::future::BoxFuture;
 use http::{HeaderValue, Method, header};
 use jsonrpsee::{
     core::{RegisterMethodError, traits::IdProvider},
@@ -77,11 +78,16 @@ pub struct RpcServer {
 }
 
 impl RpcServer {
-    /// Binds and serves until [`Self::stop`] or drop. Must be called within a tokio runtime; that runtime runs it.
+    /// Binds and serves until [`Self::stop`] or drop. Must be called within a tokio runtime; that runtime runs it. Boxed, so that
+    /// the server is compiled in this crate alone (docs/decisions/0009).
     ///
     /// # Errors
     /// See [`StartError`].
-    pub async fn start(config: &RpcConfig, backend: Arc<dyn Backend>) -> Result<Self, StartError> {
+    pub fn start(config: &RpcConfig, backend: Arc<dyn Backend>) -> BoxFuture<'_, Result<Self, StartError>> {
+        Box::pin(Self::launch(config, backend))
+    }
+
+    async fn launch(config: &RpcConfig, backend: Arc<dyn Backend>) -> Result<Self, StartError> {
         let context = Arc::new(Context::new(backend, config));
         let (stop, handle) = stop_channel();
         let builder = Builder { config, context: &context, stop };

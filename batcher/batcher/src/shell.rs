@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::{Address, B256};
 use derivation::limits::MAX_BLOCKS;
+use futures::future::BoxFuture;
 use k256::ecdsa::SigningKey;
 use protocol::{
     BatchHeader, BatchIndex, CompactSignature, Epoch, Height, block,
@@ -74,11 +75,21 @@ struct WaitingBytes {
 }
 
 impl Batcher {
-    /// Opens the durable parts and runs until a port closes or fails.
+    /// Opens the durable parts and runs until a port closes or fails. Boxed, so that it is compiled in this crate alone
+    /// (docs/decisions/0009).
     ///
     /// # Errors
     /// See [`BatcherError`].
-    pub async fn run(
+    pub fn run(
+        config: BatcherConfig,
+        keys: Vec<SigningKey>,
+        ports: BatcherPorts,
+        status: watch::Sender<BatcherStatus>,
+    ) -> BoxFuture<'static, Result<(), BatcherError>> {
+        Box::pin(Self::serve(config, keys, ports, status))
+    }
+
+    async fn serve(
         config: BatcherConfig,
         keys: Vec<SigningKey>,
         ports: BatcherPorts,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::B256;
+use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
 use crate::window::{Relation, Window};
@@ -81,8 +82,12 @@ impl L1Watcher {
     }
 
     /// Follows L1 until the node drops the event queue (`Ok`) or L1 contradicts what was final (`Err`). An L1 that does
-    /// not answer is waited for.
-    pub async fn run(self) -> Result<(), L1Error> {
+    /// not answer is waited for. Boxed, so that it is compiled in this crate alone (docs/decisions/0009).
+    pub fn run(self) -> BoxFuture<'static, Result<(), L1Error>> {
+        Box::pin(self.watch())
+    }
+
+    async fn watch(self) -> Result<(), L1Error> {
         let mut interval = tokio::time::interval(self.config.poll_interval);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut window = None;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use alloy_primitives::keccak256;
+use futures::future::BoxFuture;
 use k256::ecdsa::SigningKey;
 use malachite::app::config::{
     ConsensusConfig, DiscoveryConfig, NodeConfig, P2pConfig, PubSubProtocol, ValuePayload, ValueSyncConfig,
@@ -297,11 +298,15 @@ async fn start_malachite(
     .map_err(|e| failed(&format!("{e:#}")))
 }
 
-/// Starts an engine.
+/// Starts an engine. Boxed, so that the engine is compiled in this crate alone (docs/decisions/0009).
 ///
 /// # Errors
 /// The data folder is in use, the signer's record forbids it, or the engine cannot start. Each is one clear line.
-pub async fn start(config: Config, application: Arc<dyn Application>) -> Result<Handle, EngineError> {
+pub fn start(config: Config, application: Arc<dyn Application>) -> BoxFuture<'static, Result<Handle, EngineError>> {
+    Box::pin(launch(config, application))
+}
+
+async fn launch(config: Config, application: Arc<dyn Application>) -> Result<Handle, EngineError> {
     if !config.listen.iter().any(|part| matches!(part.tag(), "tcp" | "udp")) {
         return Err(EngineError::Engine(format!("{} is not an address to listen on", config.listen)));
     }

@@ -102,17 +102,25 @@ pub fn keypair(mut secret: [u8; 32]) -> Result<Keypair, StartError> {
     Ok(identity::secp256k1::Keypair::from(secret).into())
 }
 
+/// A running network: how to speak to it, and what it says.
+pub type Started = (NetworkHandle, mpsc::Receiver<NetworkEvent>);
+
 /// Entry point.
 #[derive(Debug)]
 pub struct Network;
 
 impl Network {
     /// Listens and starts the task. Must be called within a tokio runtime; returns when the listen address is known. The
-    /// event channel closes when the task has ended.
+    /// event channel closes when the task has ended. Boxed, so that the swarm is compiled in this crate alone
+    /// (docs/decisions/0009).
     ///
     /// # Errors
     /// See [`StartError`].
-    pub async fn start(config: NetworkConfig) -> Result<(NetworkHandle, mpsc::Receiver<NetworkEvent>), StartError> {
+    pub fn start(config: NetworkConfig) -> BoxFuture<'static, Result<Started, StartError>> {
+        Box::pin(Self::launch(config))
+    }
+
+    async fn launch(config: NetworkConfig) -> Result<Started, StartError> {
         let mut swarm = build(&config)?;
         let listen = config.listen.clone();
         swarm.listen_on(listen.clone()).map_err(|error| StartError::Listen(listen.clone(), error.to_string()))?;

@@ -41,6 +41,7 @@ use crate::{
     deadline::Watchdog,
     epochs::EpochError,
     open::OpenBlocks,
+    operator::NodeOperator,
     pending::PendingBlock,
     transactions::{Transactions, now_ms, shared},
     views,
@@ -75,6 +76,8 @@ pub struct NodeBackend {
     pub vitals: Arc<Vitals>,
     /// Stops calls whose time is up.
     pub watchdog: Watchdog,
+    /// What operators may do.
+    pub operator: Arc<NodeOperator>,
     /// Whether submitted transactions reach the sequencers.
     pub forwards: bool,
     /// Newest blocks asked for, with their senders.
@@ -227,6 +230,10 @@ fn l1_block(position: L1Position, timestamp: u64) -> L1BlockRef {
 }
 
 impl Backend for NodeBackend {
+    fn operator(&self) -> Option<&dyn rpc::Operator> {
+        Some(&*self.operator)
+    }
+
     fn identity(&self) -> NodeIdentity {
         self.identity.clone()
     }

@@ -3,7 +3,8 @@
 //! Nothing here is consensus: what nodes must agree on is in the genesis file or on L1. Secrets are files.
 
 use std::{
-    net::SocketAddr,
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -208,8 +209,44 @@ pub struct RpcConfig {
     pub listen: SocketAddr,
     /// Origins of web pages that may call; `*` allows all.
     pub cors_origins: Vec<String>,
+    /// Host names by which the server may be addressed, beside IP addresses and `localhost`; `*` allows all.
+    pub allowed_hosts: Vec<String>,
     /// Namespaces served.
     pub namespaces: Vec<String>,
+    /// Unix socket, in the data folder unless absolute; empty: none.
+    pub ipc: PathBuf,
+    /// Running HTTP requests and open WebSocket connections.
+    pub max_connections: u32,
+    /// Milliseconds for a request or a batch.
+    pub request_timeout_ms: u64,
+    /// What one client address may ask.
+    pub clients: ClientsConfig,
+    /// The port of operators.
+    pub admin: AdminConfig,
+}
+
+/// What one client address may ask of JSON-RPC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClientsConfig {
+    /// Open connections; 0: any number.
+    pub connections: u32,
+    /// Credits a second; a call costs 1, one that reads much or executes 10, a trace 100. 0: any number.
+    pub credits_per_second: u32,
+    /// Addresses without limits, e.g. a reverse proxy's.
+    pub unlimited: Vec<IpAddr>,
+    /// Calls a second by method, e.g. `eth_getLogs = 5`.
+    pub method_calls_per_second: BTreeMap<String, u32>,
+}
+
+/// JSON-RPC for operators, on a port of its own: every namespace and `admin`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminConfig {
+    /// Address for HTTP and WebSocket; none switches it off.
+    pub listen: Option<SocketAddr>,
+    /// File with the bearer token as 64 hex digits, made when it is missing; `admin.token` in the data folder when empty.
+    pub token_file: PathBuf,
 }
 
 /// The batcher.
@@ -342,8 +379,28 @@ impl Default for NetworkConfig {
 
 impl Default for RpcConfig {
     fn default() -> Self {
-        let rpc::RpcConfig { listen, cors_origins, namespaces, .. } = rpc::RpcConfig::default();
-        Self { listen, cors_origins, namespaces }
+        let rpc::RpcConfig {
+            listen, cors_origins, allowed_hosts, namespaces, max_connections, request_timeout, ..
+        } = rpc::RpcConfig::default();
+        Self {
+            listen,
+            cors_origins,
+            allowed_hosts,
+            namespaces,
+            ipc: "horae.ipc".into(),
+            max_connections,
+            request_timeout_ms: u64::try_from(request_timeout.as_millis()).unwrap_or(u64::MAX),
+            clients: ClientsConfig::default(),
+            admin: AdminConfig::default(),
+        }
+    }
+}
+
+impl Default for ClientsConfig {
+    fn default() -> Self {
+        let rpc::ClientLimits { connections, credits_per_second, method_calls_per_second, unlimited } =
+            rpc::ClientLimits::default();
+        Self { connections, credits_per_second, unlimited, method_calls_per_second }
     }
 }
 

@@ -28,6 +28,7 @@ mod journal;
 mod keeper;
 pub mod keys;
 mod open;
+mod operator;
 mod peers;
 mod pending;
 mod replay;

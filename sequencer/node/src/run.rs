@@ -9,6 +9,7 @@ use batcher::{
     ports::{BatchL1, Incoming, L1BatchEvent},
 };
 use eyre::{WrapErr, eyre};
+use futures::future::BoxFuture;
 use k256::ecdsa::SigningKey;
 use l1::{
     BeaconBlobs, ClientConfig, FinalBlocks, L1Client, L1Event, L1Reader, L1View, L1Watcher, SenderConfig, SlotClock,
@@ -38,6 +39,7 @@ use crate::{
     keeper::Keeper,
     keys,
     open::OpenBlocks,
+    operator::NodeOperator,
     peers::Peers,
     transactions::{MIN_TIP, Transactions},
     voting::Voting,
@@ -77,6 +79,7 @@ struct Parts {
     open: Arc<OpenBlocks>,
     committer: Arc<Committer>,
     vitals: Arc<Vitals>,
+    operator: Arc<NodeOperator>,
     reader: L1Reader,
     finals: FinalBlocks,
     l1_view: watch::Receiver<Option<L1View>>,
@@ -93,11 +96,16 @@ struct Flows {
     derived_events: mpsc::Receiver<L1Event>,
 }
 
-/// Runs a node until it is told to stop (`Ok`) or a part fails (`Err` with the reason).
+/// Runs a node until it is told to stop (`Ok`) or a part fails (`Err` with the reason). Boxed, so that the node is compiled in this
+/// crate alone, and not again in every binary (docs/decisions/0009).
 ///
 /// # Errors
 /// Any part that cannot start or ends by itself.
-pub async fn run(config: Config, faults: Faults) -> eyre::Result<()> {
+pub fn run(config: Config, faults: Faults) -> BoxFuture<'static, eyre::Result<()>> {
+    Box::pin(run_until_told(config, faults))
+}
+
+async fn run_until_told(config: Config, faults: Faults) -> eyre::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let node = async {
@@ -175,19 +183,23 @@ async fn start(config: Config, faults: &Faults) -> eyre::Result<(Parts, Flows, R
     let open = OpenBlocks::start(chain.clone(), transactions.clone(), events.clone())?;
     tasks.spawn(open.clone().follow(l1_view.clone()));
     let vitals = Arc::new(Vitals::default());
+    let identity = identity(signer);
+    let name = identity.client_version.clone();
+    let operator = Arc::new(NodeOperator::new(chain.clone(), config.role, signer, name, genesis_hash));
     let backend = NodeBackend {
         chain: chain.clone(),
         transactions: transactions.clone(),
         open: open.clone(),
         events,
         l1: l1_view.clone(),
-        identity: identity(signer),
+        identity,
         vitals: vitals.clone(),
         watchdog: Watchdog::start()?,
+        operator: operator.clone(),
         forwards: config.role != Role::L1Follower,
         blocks: NodeBackend::block_cache(),
     };
-    let server = RpcServer::start(&rpc_config(&config), Arc::new(backend)).await?;
+    let server = RpcServer::start(&rpc_config(&config)?, Arc::new(backend)).await?;
     let parts = Parts {
         config,
         genesis,
@@ -197,6 +209,7 @@ async fn start(config: Config, faults: &Faults) -> eyre::Result<(Parts, Flows, R
         open,
         committer,
         vitals,
+        operator,
         reader,
         finals,
         l1_view,
@@ -212,9 +225,44 @@ fn identity(signer: Option<Address>) -> NodeIdentity {
     NodeIdentity { client_version, min_priority_fee: MIN_TIP, signer }
 }
 
-fn rpc_config(config: &Config) -> rpc::RpcConfig {
-    let crate::config::RpcConfig { listen, cors_origins, namespaces } = config.rpc.clone();
-    rpc::RpcConfig { listen, cors_origins, namespaces, ..rpc::RpcConfig::default() }
+fn rpc_config(config: &Config) -> eyre::Result<rpc::RpcConfig> {
+    let crate::config::RpcConfig {
+        listen,
+        cors_origins,
+        allowed_hosts,
+        namespaces,
+        ipc,
+        max_connections,
+        request_timeout_ms,
+        clients,
+        admin,
+    } = config.rpc.clone();
+    let admin = match admin.listen {
+        Some(listen) => {
+            let named = if admin.token_file.as_os_str().is_empty() { "admin.token".into() } else { admin.token_file };
+            let token = keys::secret_file(&config.data_dir.join(named)).wrap_err("rpc.admin.token_file")?;
+            Some(rpc::AdminConfig { listen, token: rpc::AdminToken(token) })
+        }
+        None => None,
+    };
+    Ok(rpc::RpcConfig {
+        listen,
+        cors_origins,
+        allowed_hosts,
+        namespaces,
+        max_connections,
+        request_timeout: Duration::from_millis(request_timeout_ms),
+        client_limits: rpc::ClientLimits {
+            connections: clients.connections,
+            credits_per_second: clients.credits_per_second,
+            method_calls_per_second: clients.method_calls_per_second,
+            unlimited: clients.unlimited,
+        },
+        // An absolute path replaces the folder.
+        ipc: (!ipc.as_os_str().is_empty()).then(|| config.data_dir.join(ipc)),
+        admin,
+        ..rpc::RpcConfig::default()
+    })
 }
 
 /// The account that pays on L1, if this node has one.
@@ -327,7 +375,9 @@ async fn start_network(parts: &Parts) -> eyre::Result<(NetworkHandle, mpsc::Rece
         members: parts.genesis.set.members().iter().map(|member| member.signer).collect(),
         limits: network::PeerLimits::default(),
     };
-    Ok(Network::start(config).await?)
+    let (network, events) = Network::start(config).await?;
+    parts.operator.attach(network.clone());
+    Ok((network, events))
 }
 
 fn start_keeper(parts: &mut Parts) -> eyre::Result<()> {
