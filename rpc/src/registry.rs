@@ -1,6 +1,6 @@
 //! How methods are put on the server: a name, how many parameters it takes, and a plain function.
 
-use std::{collections::HashMap, num::NonZeroU32, sync::Arc};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Instant};
 
 use futures::future::BoxFuture;
 use jsonrpsee::{RpcModule, core::RegisterMethodError, types::ErrorObjectOwned};
@@ -11,7 +11,7 @@ use crate::{
     args::Args,
     clients::{HEAVY, LIGHT, TRACE},
     context::{Context, Work},
-    error::{BackendError, RpcResult},
+    error::{BackendError, CallError, RpcError, RpcResult},
 };
 
 /// Collects the methods of the namespaces that are switched on.
@@ -89,7 +89,7 @@ impl Registry {
     ) {
         let added = self.module.register_async_method(name, move |params, context, extensions| async move {
             let args = Args::parse(&params, max_args, context.deadline(&extensions))?;
-            context.run(kind, move |context| Ok(encode(method(context, &args)))).await?
+            context.run(kind, move |context| Ok(encode(timely(context, &args, method)))).await?
         });
         let cost = match kind {
             Work::Heavy => HEAVY,
@@ -114,7 +114,20 @@ impl Registry {
     }
 }
 
+/// Runs a method within the request's time. One whose turn comes too late does not begin, and one that had to stop at the
+/// end of that time answers as the server itself does: which of the two looks at the clock first must not show.
+fn timely<R>(context: &Context, args: &Args, method: fn(&Context, &Args) -> RpcResult<R>) -> RpcResult<R> {
+    let late = || Instant::now() >= args.deadline();
+    if late() {
+        return Err(RpcError::Timeout);
+    }
+    match method(context, args) {
+        Err(RpcError::Call(CallError::Timeout)) if late() => Err(RpcError::Timeout),
+        answer => answer,
+    }
+}
+
 fn encode<R: Serialize>(answer: RpcResult<R>) -> Result<Box<RawValue>, ErrorObjectOwned> {
     let answer = answer?;
-    to_raw_value(&answer).map_err(|why| crate::error::RpcError::from(BackendError::Internal(why.to_string())).into())
+    to_raw_value(&answer).map_err(|why| RpcError::from(BackendError::Internal(why.to_string())).into())
 }
