@@ -4,7 +4,7 @@
 //! *light* directly on its async threads, so they must return within microseconds; the others run on blocking threads
 //! behind a bounded semaphore. No method may wait for consensus or for the network.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rpc_types_eth::{AccessListResult, EIP1186AccountProofResponse, Filter};
@@ -16,9 +16,9 @@ use crate::{
     admin::Operator,
     error::{BackendError, CallError, SimulateError, SubmitError},
     model::{
-        BatchRecord, BlockRecord, CallRequest, ChainEvent, EpochRecord, Heads, L1Heads, LogCandidates, NodeIdentity,
-        PoolContent, PoolStatus, PooledTransaction, ReceiptRecord, SealedHeader, SimulateRequest, SimulatedBlock,
-        SyncProgress, Trace, TraceRequest, TransactionPosition,
+        BatchRecord, BlockRecord, CallRequest, ChainEvent, EpochRecord, ExecutionWitness, Heads, L1Heads,
+        LogCandidates, NodeIdentity, PoolContent, PoolStatus, PooledTransaction, ReceiptRecord, SealedHeader,
+        SimulateRequest, SimulatedBlock, SyncProgress, Trace, TraceRequest, TransactionPosition,
     },
 };
 
@@ -102,6 +102,9 @@ pub trait Backend: Send + Sync + 'static {
     /// Executes transactions again, or calls, and records them: one entry for each. The bounds on gas, memory and time
     /// are the backend's to enforce.
     fn trace(&self, request: TraceRequest) -> Result<Vec<Trace>, CallError>;
+    /// Executes a decided block again and records what somebody without the state needs to do the same. Only for states whose
+    /// trie can be had ([`BackendError::Unprovable`] otherwise); `deadline` as for a trace.
+    fn witness(&self, number: u64, deadline: Instant) -> Result<ExecutionWitness, CallError>;
     /// Runs made-up blocks on top of a decided one.
     fn simulate(&self, request: SimulateRequest) -> Result<Vec<SimulatedBlock>, SimulateError>;
 

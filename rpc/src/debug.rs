@@ -1,13 +1,15 @@
 //! `debug_`: the raw bytes of what is stored; traces are in [`crate::debug_trace`].
 
-use alloy_eips::Encodable2718;
+use alloy_eips::{BlockId, Encodable2718};
 use alloy_primitives::Bytes;
 
 use crate::{
     args::{Args, BlockArg, HashArg},
     context::Context,
     convert,
+    debug_trace::GENESIS,
     error::{RpcError, RpcResult},
+    model::ExecutionWitness,
     registry::Registry,
 };
 
@@ -17,6 +19,10 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.heavy("debug_getRawReceipts", 1, raw_receipts);
     registry.light("debug_getRawTransaction", 1, raw_transaction);
     registry.light("debug_getBadBlocks", 0, |_: &Context, _: &Args| Ok(Vec::<Bytes>::new()));
+    registry.trace("debug_executionWitness", 1, witness);
+    // Reth's name for it, and geth's.
+    registry.trace("debug_executionWitnessByBlockHash", 1, witness_by_hash);
+    registry.trace("debug_executionWitnessByHash", 1, witness_by_hash);
     crate::debug_trace::register(registry);
 }
 
@@ -33,6 +39,23 @@ fn raw_block(context: &Context, args: &Args) -> RpcResult<Bytes> {
     let id = args.required::<BlockArg>(0)?.0;
     let block = context.block(id)?.ok_or(BLOCK_NOT_FOUND)?;
     Ok(convert::encode_block(&block).into())
+}
+
+/// Of decided blocks: the pending one has no root to arrive at.
+fn witness_of(context: &Context, args: &Args, id: BlockId) -> RpcResult<ExecutionWitness> {
+    let block = context.header(id)?.filter(|header| !header.seal().is_zero()).ok_or(BLOCK_NOT_FOUND)?;
+    if block.number == 0 {
+        return Err(GENESIS);
+    }
+    Ok(context.backend.witness(block.number, args.deadline())?)
+}
+
+fn witness(context: &Context, args: &Args) -> RpcResult<ExecutionWitness> {
+    witness_of(context, args, args.required::<BlockArg>(0)?.0)
+}
+
+fn witness_by_hash(context: &Context, args: &Args) -> RpcResult<ExecutionWitness> {
+    witness_of(context, args, BlockId::hash(args.required::<HashArg>(0)?.0))
 }
 
 /// Each receipt in its consensus form, bloom included.

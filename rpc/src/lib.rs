@@ -57,8 +57,8 @@ pub use config::{AdminConfig, AdminToken, ClientLimits, RpcConfig};
 pub use error::{BackendError, CallError, SimulateError, SubmitError};
 pub use model::{
     BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallRequest, CallState, ChainEvent,
-    EpochRecord, Heads, L1BlockRef, L1Heads, LogCandidates, NewHead, NodeIdentity, PoolContent, PoolStatus,
-    PooledTransaction, ReceiptRecord, RecoveredTransaction, SealedHeader, SimulateRequest, SimulatedBlock,
+    EpochRecord, ExecutionWitness, Heads, L1BlockRef, L1Heads, LogCandidates, NewHead, NodeIdentity, PoolContent,
+    PoolStatus, PooledTransaction, ReceiptRecord, RecoveredTransaction, SealedHeader, SimulateRequest, SimulatedBlock,
     SyncProgress, Trace, TraceRequest, TraceTarget, Tracer, TransactionPosition,
 };
 pub use server::{RpcServer, StartError};

@@ -168,6 +168,19 @@ pub enum Trace {
     Parity(Box<TraceResults>),
 }
 
+/// What a block needs to be executed by somebody who has no state, in reth's form of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ExecutionWitness {
+    /// RLP of the trie nodes, accounts' and storages', that execution and the new roots need.
+    pub state: Vec<Bytes>,
+    /// Codes of contracts that existed before the block and were looked at.
+    pub codes: Vec<Bytes>,
+    /// What was looked at: each address with the slots of its account behind it.
+    pub keys: Vec<Bytes>,
+    /// RLP of headers, ascending: from the oldest whose hash was asked for to the parent.
+    pub headers: Vec<Bytes>,
+}
+
 /// An `eth_simulateV1` request with its block resolved.
 #[derive(Debug, Clone)]
 pub struct SimulateRequest {

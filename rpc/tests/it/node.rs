@@ -21,9 +21,9 @@ use protocol::{
 };
 use rpc::{
     Backend, BackendError, BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallError, CallRequest,
-    ChainEvent, EpochRecord, Heads, L1BlockRef, L1Heads, NewHead, NodeIdentity, PoolContent, PoolStatus,
-    PooledTransaction, ReceiptRecord, SealedHeader, SimulateError, SimulateRequest, SimulatedBlock, SubmitError,
-    SyncProgress, Trace, TraceRequest, TransactionPosition,
+    ChainEvent, EpochRecord, ExecutionWitness, Heads, L1BlockRef, L1Heads, NewHead, NodeIdentity, PoolContent,
+    PoolStatus, PooledTransaction, ReceiptRecord, SealedHeader, SimulateError, SimulateRequest, SimulatedBlock,
+    SubmitError, SyncProgress, Trace, TraceRequest, TransactionPosition,
 };
 use tokio::sync::broadcast;
 
@@ -314,6 +314,10 @@ impl Backend for TestNode {
     }
 
     fn trace(&self, _: TraceRequest) -> Result<Vec<Trace>, CallError> {
+        Err(CallError::Rejected(NOTHING_EXECUTED.to_owned()))
+    }
+
+    fn witness(&self, _: u64, _: Instant) -> Result<ExecutionWitness, CallError> {
         Err(CallError::Rejected(NOTHING_EXECUTED.to_owned()))
     }
 

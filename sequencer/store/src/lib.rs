@@ -49,5 +49,5 @@ pub use log_index::LogCandidates;
 pub use logs::{FoundLog, LogFilter};
 pub use prune::Pruned;
 pub use stats::{FamilyStats, Stats};
-pub use trie::{AccountProof, StorageProof};
+pub use trie::{AccountProof, StorageProof, Viewed};
 pub use view::StateView;

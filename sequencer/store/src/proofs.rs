@@ -9,7 +9,8 @@ use std::{
     sync::Arc,
 };
 
-use alloy_primitives::{Address, B256, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use protocol::state::StateDiff;
 use rocksdb::{Direction, IteratorMode};
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     chain::{Inner, RecentState},
     codec,
     schema::{DIFFS, STORAGE_HISTORY, height_key, read_u64, storage_history_key},
-    trie::{AccountLeaf, StateTrie, Trie},
+    trie::{AccountLeaf, StateTrie, Trie, Viewed},
 };
 
 /// What happened to an account between two heights.
@@ -35,10 +36,16 @@ impl Store {
     /// [`StoreError::UnknownHeight`], [`StoreError::Pruned`], [`StoreError::Unprovable`] beyond the proof window; the
     /// disk.
     pub fn proof(&self, height: u64, address: Address, slots: &[B256]) -> Result<AccountProof, StoreError> {
-        if let Some(recent) = self.state_at(height)?.recent() {
-            return Ok(recent.trie.prove(address, slots));
-        }
-        Ok(self.rewound(height)?.prove(address, slots))
+        Ok(self.trie_at(height)?.prove(address, slots))
+    }
+
+    /// The trie nodes of the state at `height`, as RLP, without which a block that looks at `viewed` and changes `diff` on
+    /// top of that state cannot be executed, its own state root included.
+    ///
+    /// # Errors
+    /// As [`Self::proof`].
+    pub fn witness(&self, height: u64, viewed: &Viewed, diff: &StateDiff) -> Result<Vec<Bytes>, StoreError> {
+        Ok(self.trie_at(height)?.witness(viewed, diff))
     }
 
     /// Storage root and proofs of slots of one account at any kept height. With the message passer this proves
@@ -58,6 +65,13 @@ impl Store {
             None => self.inner().storage_at(&hashed, height)?,
         };
         Ok((storage.root(), slots.iter().map(|slot| storage.prove_slot(*slot)).collect()))
+    }
+
+    fn trie_at(&self, height: u64) -> Result<StateTrie, StoreError> {
+        match self.state_at(height)?.recent() {
+            Some(recent) => Ok(recent.trie.clone()),
+            None => self.rewound(height),
+        }
     }
 
     /// The trie at a settled height.

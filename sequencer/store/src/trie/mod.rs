@@ -13,6 +13,7 @@ mod proof;
 mod state;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 use alloy_primitives::{B256, U256, keccak256};
 use alloy_rlp::Encodable;
@@ -22,6 +23,7 @@ use rayon::prelude::*;
 pub(crate) use node::Value;
 pub use proof::{AccountProof, StorageProof};
 pub(crate) use state::{AccountLeaf, StateTrie};
+pub use witness::Viewed;
 
 use node::Node;
 

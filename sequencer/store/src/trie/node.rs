@@ -56,13 +56,13 @@ impl<V: Clone> Clone for Branch<V> {
 }
 
 /// The nibble of `key` at `depth` (0..64).
-fn nibble(key: &B256, depth: usize) -> u8 {
+pub(super) fn nibble(key: &B256, depth: usize) -> u8 {
     let byte = key.0.get(depth / 2).copied().unwrap_or_default();
     if depth.is_multiple_of(2) { byte >> 4 } else { byte & 0x0f }
 }
 
 /// Number of leading nibbles of `path` that `key` has from `depth` on.
-fn shared(path: &Nibbles, key: &B256, depth: usize) -> usize {
+pub(super) fn shared(path: &Nibbles, key: &B256, depth: usize) -> usize {
     path.iter().enumerate().take_while(|(at, got)| nibble(key, depth + at) == *got).count()
 }
 
