@@ -123,6 +123,12 @@ pub fn l1_data_fee(attributes: &L1Attributes, encoded: &[u8]) -> U256 {
     info.calculate_tx_l1_cost(encoded, SPEC)
 }
 
+/// L1 gas that an encoded transaction stands for: what OP's receipts show beside the fee.
+#[must_use]
+pub fn l1_data_gas(encoded: &[u8]) -> U256 {
+    L1BlockInfo::default().data_gas(encoded, SPEC)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

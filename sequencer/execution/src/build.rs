@@ -24,6 +24,7 @@ use crate::{
     env::{self, ChainConfig, Evm, EvmError, ExecutionError},
     header,
     overlay::Overlay,
+    precompiles::Precompiles,
     recover::deposit,
 };
 
@@ -168,7 +169,7 @@ impl BlockBuilder {
         }
         let header = header::open_header(parent, attributes, &config.params).ok_or(OpenError::OutOfRange)?;
         let overlay = Overlay::new(state, parent.number, parent.hash());
-        let evm = env::evm(env::cfg_env(config.chain_id), env::block_env(&header), overlay, ());
+        let evm = env::evm(env::cfg_env(config.chain_id), env::block_env(&header), overlay, Precompiles::mainnet(), ());
         let mut builder = Self {
             evm,
             header,

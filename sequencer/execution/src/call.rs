@@ -15,7 +15,9 @@ use protocol::{
     state::{StateError, StateReader},
 };
 use revm::{
-    ExecuteEvm, InspectEvm, Inspector, context::result::ExecutionResult, context_interface::result::InvalidTransaction,
+    ExecuteEvm, InspectEvm, Inspector,
+    context::result::ExecutionResult,
+    context_interface::result::{HaltReason, InvalidTransaction},
 };
 use revm_inspectors::access_list::AccessListInspector;
 
@@ -23,6 +25,7 @@ use crate::{
     env::{ChainConfig, Ctx, ExecutionError},
     header,
     session::{Session, StepCost},
+    words,
 };
 
 /// Most gas one simulated call may use, whatever it asks for (as geth's `--rpc.gascap`).
@@ -76,6 +79,8 @@ pub struct AccountOverride {
     pub state: Option<BTreeMap<B256, B256>>,
     /// Some of its storage.
     pub state_diff: BTreeMap<B256, B256>,
+    /// Where the precompile that is here answers instead.
+    pub move_precompile_to: Option<Address>,
 }
 
 /// State overrides by account.
@@ -92,6 +97,8 @@ pub struct CallEnvironment {
     pub state: Arc<dyn StateReader>,
     /// State overrides.
     pub overrides: Overrides,
+    /// What `BLOBBASEFEE` gives instead of the floor, in wei.
+    pub blob_base_fee: Option<u128>,
     /// Set by the caller to give up (a timeout); the call then ends with [`CallError::Interrupted`].
     pub interrupt: Option<Arc<AtomicBool>>,
 }
@@ -107,7 +114,7 @@ impl CallEnvironment {
     #[must_use]
     pub fn at(config: &ChainConfig, block: &Header, state: Arc<dyn StateReader>) -> Self {
         let (config, header) = (config.clone(), block.clone());
-        Self { config, header, state, overrides: Overrides::new(), interrupt: None }
+        Self { config, header, state, overrides: Overrides::new(), blob_base_fee: None, interrupt: None }
     }
 
     /// In the block that would follow `parent` at `timestamp_ms`, on the state after `parent` (estimates, `pending`).
@@ -121,7 +128,14 @@ impl CallEnvironment {
             deposits: Vec::new(),
         };
         let header = header::open_header(parent, &attributes, &config.params).unwrap_or_else(|| parent.inner().clone());
-        Self { config: config.clone(), header, state, overrides: Overrides::new(), interrupt: None }
+        Self {
+            config: config.clone(),
+            header,
+            state,
+            overrides: Overrides::new(),
+            blob_base_fee: None,
+            interrupt: None,
+        }
     }
 }
 
@@ -132,7 +146,7 @@ pub enum Failure {
     #[error("execution reverted")]
     Revert(Bytes),
     /// Out of gas, invalid opcode and the like.
-    #[error("execution halted: {0:?}")]
+    #[error("{}", words::halt(.0))]
     Halt(OpHaltReason),
 }
 
@@ -159,13 +173,16 @@ pub struct Estimate {
 /// A call could not be run, or an estimate could not be given.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The request itself is invalid (funds, fees, intrinsic gas).
+    /// The request itself is invalid (funds, fees, intrinsic gas); with its sender.
+    #[error("{}", words::invalid(.0, *.1))]
+    Invalid(InvalidTransaction, Address),
+    /// State overrides that contradict themselves.
     #[error("{0}")]
-    Invalid(InvalidTransaction),
+    Override(String),
     /// The call fails with any amount of gas.
     #[error(transparent)]
     Failed(#[from] Failure),
-    /// The sender cannot pay for more than this much gas, and that is not enough.
+    /// The request may have, or its sender can pay, no more than this much gas, and that is not enough.
     #[error("gas required exceeds allowance ({0})")]
     Allowance(u64),
     /// The interrupt flag was raised.
@@ -211,8 +228,8 @@ pub fn estimate_gas(environment: &CallEnvironment, request: &CallRequest) -> Res
     }
     let outcome = simulation.run(request, high)?;
     if let Err(failure) = outcome.result {
-        let starved = matches!(failure, Failure::Halt(_)) && allowance < most;
-        return Err(if starved { CallError::Allowance(allowance) } else { failure.into() });
+        let starved = matches!(failure, Failure::Halt(OpHaltReason::Base(HaltReason::OutOfGas(_))));
+        return Err(if starved { CallError::Allowance(high) } else { failure.into() });
     }
     // Less than was used cannot do; and most calls do with what was used, what is refunded only at the end, the
     // stipend, and the 64th part that a caller must hold back (EIP-150).
@@ -299,7 +316,9 @@ impl Simulation {
         use InvalidTransaction::{CallGasCostMoreThanGasLimit, GasFloorMoreThanGasLimit};
         match self.run(request, gas) {
             Ok(outcome) => Ok(outcome.result.is_ok().then_some(outcome)),
-            Err(CallError::Invalid(CallGasCostMoreThanGasLimit { .. } | GasFloorMoreThanGasLimit { .. })) => Ok(None),
+            Err(CallError::Invalid(CallGasCostMoreThanGasLimit { .. } | GasFloorMoreThanGasLimit { .. }, _)) => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

@@ -14,13 +14,16 @@ use revm::{
     Context, ExecuteEvm, Journal, SystemCallEvm,
     context::{BlockEnv, CfgEnv, FrameStack, TxEnv},
     context_interface::{block::BlobExcessGasAndPrice, either::Either, result::EVMError},
-    handler::{EthPrecompiles, instructions::EthInstructions},
+    handler::instructions::EthInstructions,
     interpreter::interpreter::EthInterpreter,
     primitives::hardfork::SpecId,
     state::EvmState,
 };
 
-use crate::overlay::{Overlay, ReadError};
+use crate::{
+    overlay::{Overlay, ReadError},
+    precompiles::Precompiles,
+};
 
 /// The rules of every block: op-revm's name for Osaka on an OP chain.
 pub(crate) const SPEC: OpSpecId = OpSpecId::KARST;
@@ -59,7 +62,7 @@ pub enum ExecutionError {
 }
 
 pub(crate) type Ctx = Context<BlockEnv, OpTransaction<TxEnv>, CfgEnv<OpSpecId>, Overlay, Journal<Overlay>, L1BlockInfo>;
-pub(crate) type Evm<I = ()> = OpEvm<Ctx, I, EthInstructions<EthInterpreter, Ctx>, EthPrecompiles>;
+pub(crate) type Evm<I = ()> = OpEvm<Ctx, I, EthInstructions<EthInterpreter, Ctx>, Precompiles>;
 pub(crate) type EvmError = EVMError<ReadError, op_revm::OpTransactionError>;
 
 /// Configuration of blocks; calls switch off some checks on top.
@@ -67,15 +70,20 @@ pub(crate) fn cfg_env(chain_id: u64) -> CfgEnv<OpSpecId> {
     CfgEnv::new_with_spec(SPEC).with_chain_id(chain_id).enable_tx_chain_id_check()
 }
 
-/// The EVM over a state. Mainnet's precompiles take the place of OP's: OP caps the input of pairings and MSMs for
-/// its fault proof, which would be a difference to Ethereum that contracts can see.
-pub(crate) fn evm<I>(cfg: CfgEnv<OpSpecId>, block: BlockEnv, state: Overlay, inspector: I) -> Evm<I> {
+/// The EVM over a state.
+pub(crate) fn evm<I>(
+    cfg: CfgEnv<OpSpecId>,
+    block: BlockEnv,
+    state: Overlay,
+    precompiles: Precompiles,
+    inspector: I,
+) -> Evm<I> {
     let ctx = Ctx::new(state, SPEC).with_block(block).with_cfg(cfg);
     OpEvm(revm::context::Evm {
         ctx,
         inspector,
         instruction: EthInstructions::new_mainnet_with_spec(SpecId::OSAKA),
-        precompiles: EthPrecompiles::new(SpecId::OSAKA),
+        precompiles,
         frame_stack: FrameStack::new_prealloc(8),
     })
 }

@@ -30,18 +30,20 @@ mod header;
 pub mod memory;
 mod overlay;
 mod pending;
+mod precompiles;
 mod recover;
 mod session;
 mod simulate;
 mod trace;
 mod verify;
+mod words;
 
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod vectors;
 
-pub use attributes::{ATTRIBUTES_GAS, L1Attributes, l1_data_fee};
+pub use attributes::{ATTRIBUTES_GAS, L1Attributes, l1_data_fee, l1_data_gas};
 pub use build::{BlockBuilder, ExecutedBlock, FullReason, OpenError, PushError, TxOutcome};
 pub use call::{AccountOverride, CallEnvironment, CallError, CallOutcome, CallRequest, Estimate, Failure, Overrides};
 pub use call::{CALL_GAS_CAP, call, create_access_list, estimate_gas};

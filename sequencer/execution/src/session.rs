@@ -14,7 +14,7 @@ use op_revm::{OpHaltReason, OpSpecId, OpTransaction, OpTransactionError};
 use protocol::state::StateError;
 use revm::{
     DatabaseCommit, ExecuteEvm, Inspector,
-    context::{CfgEnv, TxEnv, result::ExecutionResult},
+    context::{BlockEnv, CfgEnv, TxEnv, result::ExecutionResult},
     context_interface::{
         either::Either,
         result::{EVMError, ResultAndState},
@@ -31,6 +31,7 @@ use crate::{
     call::{AccountOverride, CallEnvironment, CallError, CallRequest, Overrides},
     env::{self, Ctx, EvmError, ExecutionError},
     overlay::Overlay,
+    precompiles::Precompiles,
 };
 
 /// Instructions between two looks at the interrupt flag.
@@ -51,18 +52,23 @@ pub(crate) struct Session {
     /// The block the transactions believe to be in.
     pub(crate) header: Header,
     overlay: Option<Overlay>,
+    precompiles: Precompiles,
+    /// What `BLOBBASEFEE` gives instead of the floor, in wei.
+    pub(crate) blob_base_fee: Option<u128>,
     interrupt: Option<Arc<AtomicBool>>,
 }
 
 impl Session {
     /// On a state as it is.
-    pub(crate) const fn new(
-        chain_id: u64,
-        header: Header,
-        overlay: Overlay,
-        interrupt: Option<Arc<AtomicBool>>,
-    ) -> Self {
-        Self { chain_id, header, overlay: Some(overlay), interrupt }
+    pub(crate) fn new(chain_id: u64, header: Header, overlay: Overlay, interrupt: Option<Arc<AtomicBool>>) -> Self {
+        Self {
+            chain_id,
+            header,
+            overlay: Some(overlay),
+            precompiles: Precompiles::mainnet(),
+            blob_base_fee: None,
+            interrupt,
+        }
     }
 
     /// In a call's environment, with its overrides.
@@ -71,12 +77,14 @@ impl Session {
         let overlay = Overlay::new(environment.state.clone(), header.number.saturating_sub(1), header.parent_hash);
         let interrupt = environment.interrupt.clone();
         let mut session = Self::new(environment.config.chain_id, header, overlay, interrupt);
+        session.blob_base_fee = environment.blob_base_fee;
         session.set_overrides(&environment.overrides)?;
         Ok(session)
     }
 
-    /// Puts accounts in place of what is there.
+    /// Puts accounts in place of what is there. Precompiles that earlier overrides moved are back in their places.
     pub(crate) fn set_overrides(&mut self, overrides: &Overrides) -> Result<(), CallError> {
+        self.precompiles = Precompiles::overridden(overrides)?;
         let overlay = self.overlay()?;
         for (address, change) in overrides {
             override_account(overlay, *address, change)?;
@@ -87,6 +95,15 @@ impl Session {
     /// The state as the transactions left it so far.
     pub(crate) fn overlay(&mut self) -> Result<&mut Overlay, ExecutionError> {
         self.overlay.as_mut().ok_or_else(|| ExecutionError::Evm("session used after a failure".into()))
+    }
+
+    /// The block as the EVM sees it.
+    pub(crate) fn block_env(&self) -> BlockEnv {
+        let mut block = env::block_env(&self.header);
+        if let (Some(price), Some(blobs)) = (self.blob_base_fee, &mut block.blob_excess_gas_and_price) {
+            blobs.blob_gasprice = price;
+        }
+        block
     }
 
     /// The rules of blocks.
@@ -128,13 +145,14 @@ impl Session {
         let Some(overlay) = self.overlay.take() else {
             return Err(ExecutionError::Evm("session used after a failure".into()).into());
         };
-        let mut evm = env::evm(cfg, env::block_env(&self.header), overlay, inspector);
+        let sender = tx.base.caller;
+        let mut evm = env::evm(cfg, self.block_env(), overlay, self.precompiles.clone(), inspector);
         let outcome = run(&mut evm, tx);
         let state = evm.finalize();
         self.overlay = Some(evm.0.ctx.journaled_state.database);
         match outcome {
             Ok(result) => Ok(Transacted { result, state }),
-            Err(EVMError::Transaction(OpTransactionError::Base(reason))) => Err(CallError::Invalid(reason)),
+            Err(EVMError::Transaction(OpTransactionError::Base(reason))) => Err(CallError::Invalid(reason, sender)),
             Err(other) => Err(fatal(other).into()),
         }
     }
@@ -144,7 +162,7 @@ impl Session {
         let Some(overlay) = self.overlay.take() else {
             return Err(ExecutionError::Evm("session used after a failure".into()).into());
         };
-        let mut evm = env::evm(self.block_rules(), env::block_env(&self.header), overlay, ());
+        let mut evm = env::evm(self.block_rules(), env::block_env(&self.header), overlay, Precompiles::mainnet(), ());
         let changes = env::parent_hash_changes(&mut evm, parent).map_err(fatal)?;
         let mut overlay = evm.0.ctx.journaled_state.database;
         overlay.commit(changes);

@@ -1,6 +1,9 @@
 //! `eth_simulateV1`: blocks that nobody built, with calls, each on top of the one before.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    cmp::Ordering,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use alloy_consensus::{
     BlockBody, EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, SignableTransaction, TxEip1559, TxEip2930, TxEip7702,
@@ -26,6 +29,7 @@ use crate::{
     header::next_base_fee,
     overlay::Overlay,
     session::{Session, StepCost},
+    words,
 };
 
 /// Blocks of one simulation, those filled in between included (geth's figure).
@@ -52,6 +56,8 @@ pub struct SimulatedBlockRequest {
     pub randao: Option<B256>,
     /// Base fee in wei.
     pub base_fee: Option<u64>,
+    /// What `BLOBBASEFEE` gives instead of the floor, in wei.
+    pub blob_base_fee: Option<u128>,
     /// Changes of accounts before the first call.
     pub overrides: Overrides,
     /// The calls.
@@ -174,6 +180,7 @@ impl Simulation<'_> {
     ) -> Result<SimulatedBlock, SimulateError> {
         self.session.header = self.open(parent, request);
         self.session.overlay().map_err(CallError::from)?.set_block_hash(parent.number, parent.hash());
+        self.session.blob_base_fee = request.blob_base_fee;
         self.session.set_overrides(&request.overrides)?;
         self.session.store_parent_hash(parent.hash())?;
         let (mut transactions, mut receipts, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
@@ -232,6 +239,9 @@ impl Simulation<'_> {
             return invalid(-38026, format!("the calls used up the gas that one request may use ({CALL_GAS_CAP})"));
         }
         let gas = gas.min(self.gas_left);
+        if let Some(reason) = self.wrong_nonce(call)? {
+            return refused(&reason, call.from, gas);
+        }
         let env = self.session.tx_env(call, gas).map_err(CallError::from)?;
         let transaction = unsigned(call, env.base.nonce, gas, self.config.chain_id);
         let mut rules = self.session.call_rules(call.max_fee_per_gas > 0);
@@ -250,7 +260,7 @@ impl Simulation<'_> {
         guard.verdict()?;
         self.bytes_left = guard.left();
         let outcome = match outcome {
-            Err(CallError::Invalid(reason)) => return invalid(code_of(&reason), format!("err: {reason}")),
+            Err(CallError::Invalid(reason, sender)) => return refused(&reason, sender, gas),
             other => other?,
         };
         self.session.overlay().map_err(CallError::from)?.commit(outcome.state);
@@ -258,6 +268,22 @@ impl Simulation<'_> {
         self.gas_left = self.gas_left.saturating_sub(outcome.gas_used);
         Ok((transaction, outcome))
     }
+
+    /// Of several things that are wrong with a call geth names the nonce first, revm the price.
+    fn wrong_nonce(&mut self, call: &CallRequest) -> Result<Option<InvalidTransaction>, CallError> {
+        let Some(tx) = call.nonce.filter(|_| self.options.validation) else { return Ok(None) };
+        let state = self.session.overlay()?.account(call.from)?.unwrap_or_default().nonce;
+        Ok(match tx.cmp(&state) {
+            Ordering::Less => Some(InvalidTransaction::NonceTooLow { tx, state }),
+            Ordering::Greater => Some(InvalidTransaction::NonceTooHigh { tx, state }),
+            Ordering::Equal => None,
+        })
+    }
+}
+
+/// Geth's form of a transaction that cannot be executed.
+fn refused<T>(reason: &InvalidTransaction, sender: Address, gas: u64) -> Result<T, SimulateError> {
+    invalid(code_of(reason), format!("err: {} (supplied gas {gas})", words::invalid(reason, sender)))
 }
 
 /// The execution API's codes for transactions that cannot be executed.

@@ -15,7 +15,10 @@ use alloy_rpc_types_trace::{
 };
 use op_alloy_consensus::OpTxEnvelope;
 use op_revm::{OpSpecId, OpTransaction};
-use protocol::{RecoveredTx, state::StateReader};
+use protocol::{
+    RecoveredTx,
+    state::{StateDiff, StateReader},
+};
 use revm::{
     DatabaseCommit, ExecuteEvm, InspectEvm, Inspector,
     context::{CfgEnv, TxEnv},
@@ -103,9 +106,15 @@ impl Replay {
     ///
     /// # Errors
     /// [`CallError::Fatal`].
-    pub fn turn_to_calls(&mut self, header: Header, overrides: &Overrides) -> Result<(), CallError> {
+    pub fn turn_to_calls(
+        &mut self,
+        header: Header,
+        blob_base_fee: Option<u128>,
+        overrides: &Overrides,
+    ) -> Result<(), CallError> {
         self.block = None;
         self.session.header = header;
+        self.session.blob_base_fee = blob_base_fee;
         self.session.set_overrides(overrides)
     }
 
@@ -149,6 +158,14 @@ impl Replay {
         self.record(rules, env, TransactionContext::default(), recording)
     }
 
+    /// What the transactions have changed so far.
+    ///
+    /// # Errors
+    /// [`CallError::Fatal`].
+    pub fn changes(&mut self) -> Result<StateDiff, CallError> {
+        Ok(self.session.overlay()?.diff())
+    }
+
     fn block_tx(&self, tx: &RecoveredTx) -> OpTransaction<TxEnv> {
         match &tx.envelope {
             OpTxEnvelope::Deposit(deposit) => {
@@ -170,7 +187,7 @@ impl Replay {
             Recording::Geth(options) => {
                 let mut tracer = GethTracer::new(options)?;
                 let outcome = self.run(rules, tx.clone(), tracer.cost(), &mut tracer)?;
-                let block = env::block_env(&self.session.header);
+                let block = self.session.block_env();
                 let trace = tracer.result(context, &tx, &block, &outcome, self.session.overlay()?)?;
                 self.keep(outcome)?;
                 Ok(Recorded::Geth(Box::new(trace)))

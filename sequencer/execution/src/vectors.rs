@@ -173,7 +173,8 @@ fn run_mainnet(spec: SpecId, vector: &Value, pre: &MemoryState) -> Answer {
 fn run_ours(vector: &Value, pre: &MemoryState) -> Answer {
     assert!(!pre.accounts.contains_key(&BASE_FEE_VAULT));
     let overlay = Overlay::new(Arc::new(pre.clone()), 0, B256::ZERO);
-    let mut evm = env::evm(env::cfg_env(1), block_env(&vector["env"]), overlay, ());
+    let mut evm =
+        env::evm(env::cfg_env(1), block_env(&vector["env"]), overlay, crate::precompiles::Precompiles::mainnet(), ());
     let tx = OpTransaction { enveloped_tx: Some(Bytes::from([2])), ..OpTransaction::new(tx_env(&vector["tx"])) };
     let result = evm.transact_one(tx).unwrap();
     let changes = evm.finalize();

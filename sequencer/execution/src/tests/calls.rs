@@ -74,12 +74,12 @@ fn value_must_be_there_and_prices_must_be_payable() {
     let environment = next(&Chain::new());
     let gift = CallRequest { value: U256::from(1), ..to(BOB) };
     let poor = call(&environment, &gift);
-    assert!(matches!(poor, Err(CallError::Invalid(InvalidTransaction::LackOfFundForMaxFee { .. }))), "{poor:?}");
+    assert!(matches!(poor, Err(CallError::Invalid(InvalidTransaction::LackOfFundForMaxFee { .. }, _))), "{poor:?}");
     let rich = CallRequest { from: address_of(&key(1)), ..gift };
     assert!(call(&environment, &rich).unwrap().result.is_ok());
     let cheap = CallRequest { max_fee_per_gas: 1, gas: Some(21_000), ..rich.clone() };
     let cheap = call(&environment, &cheap);
-    assert!(matches!(cheap, Err(CallError::Invalid(InvalidTransaction::GasPriceLessThanBasefee))), "{cheap:?}");
+    assert!(matches!(cheap, Err(CallError::Invalid(InvalidTransaction::GasPriceLessThanBasefee, _))), "{cheap:?}");
     let fair = CallRequest { max_fee_per_gas: 10 * GWEI, gas: Some(21_000), ..rich };
     assert!(call(&environment, &fair).unwrap().result.is_ok());
 }
@@ -188,4 +188,45 @@ fn an_interrupt_ends_an_endless_call() {
     environment.interrupt = Some(Arc::new(AtomicBool::new(false)));
     let watched = call(&environment, &CallRequest { gas: Some(1_000_000), ..request }).unwrap();
     assert_eq!(watched, unbothered);
+}
+
+#[test]
+fn a_moved_precompile_answers_in_one_place_only() {
+    let identity = Address::with_last_byte(4);
+    let mut environment = next(&Chain::new());
+    let moved = AccountOverride { move_precompile_to: Some(BOB), ..AccountOverride::default() };
+    environment.overrides.insert(identity, moved.clone());
+    let ask = |environment: &CallEnvironment, address| {
+        let request = CallRequest { data: Bytes::from_static(b"echo"), ..to(address) };
+        call(environment, &request).map(|outcome| outcome.result.unwrap())
+    };
+    assert_eq!(ask(&environment, BOB).unwrap(), Bytes::from_static(b"echo"));
+    assert_eq!(ask(&environment, identity).unwrap(), Bytes::new());
+    let (list, _) = create_access_list(&environment, &to(BOB)).unwrap();
+    assert!(list.is_empty(), "{list:?}");
+    environment.overrides = [(STRANGER, moved.clone())].into();
+    let refused = ask(&environment, BOB).unwrap_err();
+    assert_eq!(refused.to_string(), format!("account {STRANGER} is not a precompile"));
+    environment.overrides = [(identity, moved.clone()), (BOB, AccountOverride::default())].into();
+    assert_eq!(ask(&environment, BOB).unwrap_err().to_string(), format!("account {BOB} is already overridden"));
+    environment.overrides = [(identity, moved.clone()), (Address::with_last_byte(3), moved)].into();
+    assert_eq!(ask(&environment, BOB).unwrap_err().to_string(), format!("account {BOB} is already overridden"));
+}
+
+#[test]
+fn failures_have_geths_names() {
+    for (code, want) in [
+        ("fe", "invalid opcode: INVALID"),
+        ("0c", "invalid opcode"),
+        ("50", "stack underflow"),
+        ("5b5f5f56", "stack limit reached 1024"),
+        ("5f56", "invalid jump destination"),
+        ("60015f5f3e", "return data out of bounds"),
+        ("5b5f56", "out of gas"),
+        ("5f19516000", "gas uint64 overflow"),
+    ] {
+        let (environment, request) = running(code);
+        let failure = call(&environment, &request).unwrap().result.unwrap_err();
+        assert_eq!(failure.to_string(), want, "{code}");
+    }
 }
