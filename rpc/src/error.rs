@@ -1,6 +1,6 @@
 //! Errors of the port and how clients see them.
 
-use alloy_primitives::{B256, Bytes, hex};
+use alloy_primitives::{B256, Bytes, U64, hex};
 use jsonrpsee::types::ErrorObjectOwned;
 
 /// JSON-RPC code of a request that is not valid JSON-RPC.
@@ -25,8 +25,10 @@ pub const HISTORY_PRUNED: i32 = 4444;
 pub const REVERTED: i32 = 3;
 /// EIP-7966: accepted, but no receipt in time; `data` carries the hash.
 pub const SYNC_TIMEOUT: i32 = 4;
-/// EIP-7966: queued behind a nonce gap, so no receipt can come.
+/// EIP-7966: pooled, but not executable as things are; `data` carries the hash.
 pub const SYNC_QUEUED: i32 = 5;
+/// EIP-7966: pooled behind a nonce gap, so no receipt can come; `data` carries the nonce that is missing.
+pub const SYNC_NONCE_GAP: i32 = 6;
 
 /// Reads that fail.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +39,9 @@ pub enum BackendError {
     /// The state of that height is pruned.
     #[error("missing trie node: historical state at block {0} is not available")]
     HistoryUnavailable(u64),
+    /// The state of that height can be read, but its trie is too far behind the head to be proven.
+    #[error("distance to target block exceeds maximum proof window")]
+    Unprovable,
     /// The store failed; the text is for the log and the client sees only "internal error".
     #[error("{0}")]
     Internal(String),
@@ -163,9 +168,12 @@ pub enum RpcError {
         /// The time waited.
         millis: u64,
     },
-    /// EIP-7966: the transaction waits for another one of its sender.
-    #[error("the transaction is queued: a transaction with a lower nonce is missing")]
+    /// EIP-7966: the transaction waits for a lower base fee or for funds.
+    #[error("the transaction is queued: it cannot be executed as things are")]
     SyncQueued(B256),
+    /// EIP-7966: the transaction waits for the one of its sender with this nonce.
+    #[error("the transaction is queued: the one with nonce {0} is missing")]
+    SyncNonceGap(u64),
     /// Failed execution.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -215,6 +223,7 @@ impl From<RpcError> for ErrorObjectOwned {
             RpcError::Coded { code, .. } => plain(code, text),
             RpcError::SyncTimeout { hash, .. } => Self::owned(SYNC_TIMEOUT, text, Some(hash)),
             RpcError::SyncQueued(hash) => Self::owned(SYNC_QUEUED, text, Some(hash)),
+            RpcError::SyncNonceGap(expected) => Self::owned(SYNC_NONCE_GAP, text, Some(U64::from(expected))),
             RpcError::Call(CallError::Reverted(output)) => reverted(&output),
             RpcError::Call(CallError::Backend(backend)) | RpcError::Backend(backend) => unavailable(backend),
             RpcError::Call(_) | RpcError::Submit(_) => plain(SERVER_ERROR, text),
@@ -229,7 +238,7 @@ fn plain(code: i32, text: String) -> ErrorObjectOwned {
 /// Store failures are the operator's business: the client learns that, the log learns why.
 fn unavailable(error: BackendError) -> ErrorObjectOwned {
     match error {
-        BackendError::HistoryUnavailable(_) => plain(SERVER_ERROR, error.to_string()),
+        BackendError::HistoryUnavailable(_) | BackendError::Unprovable => plain(SERVER_ERROR, error.to_string()),
         BackendError::HistoryPruned => plain(HISTORY_PRUNED, error.to_string()),
         BackendError::Internal(why) => {
             tracing::error!(%why, "backend failed to answer");
@@ -245,11 +254,16 @@ const PANIC_SELECTOR: [u8; 4] = [0x4e, 0x48, 0x7b, 0x71];
 
 /// Code 3, the reason in the message when the output is `Error(string)` or `Panic(uint256)`, the output in `data`.
 fn reverted(output: &Bytes) -> ErrorObjectOwned {
-    let message = match revert_reason(output) {
+    ErrorObjectOwned::owned(REVERTED, revert_message(output), Some(hex::encode_prefixed(output)))
+}
+
+/// What clients are told of a revert with this output.
+#[must_use]
+pub fn revert_message(output: &[u8]) -> String {
+    match revert_reason(output) {
         Some(reason) => format!("execution reverted: {reason}"),
         None => "execution reverted".to_owned(),
-    };
-    ErrorObjectOwned::owned(REVERTED, message, Some(hex::encode_prefixed(output)))
+    }
 }
 
 /// The reason in a revert's output, when it is `Error(string)` or `Panic(uint256)`.

@@ -119,22 +119,21 @@ pub(crate) fn history(
 
 fn check_percentiles(percentiles: &[f64]) -> RpcResult<()> {
     if percentiles.len() > MAX_REWARD_PERCENTILES {
-        return Err(RpcError::InvalidParams(format!(
+        return Err(RpcError::Refused(format!(
             "invalid reward percentile: over the query limit {MAX_REWARD_PERCENTILES}"
         )));
     }
-    let mut previous = 0.0;
-    for (index, percentile) in percentiles.iter().enumerate() {
-        if !(0.0..=100.0).contains(percentile) {
-            return Err(RpcError::InvalidParams(format!("invalid reward percentile: {percentile}")));
+    if let Some(wrong) = percentiles.iter().find(|percentile| !(0.0..=100.0).contains(*percentile)) {
+        return Err(RpcError::Refused(format!("invalid reward percentile: {wrong:.6}")));
+    }
+    for (index, pair) in percentiles.windows(2).enumerate() {
+        if let [before, after] = pair
+            && after <= before
+        {
+            let next = index.saturating_add(1);
+            let text = format!("invalid reward percentile: #{index}:{before:.6} >= #{next}:{after:.6}");
+            return Err(RpcError::Refused(text));
         }
-        if *percentile < previous {
-            return Err(RpcError::InvalidParams(format!(
-                "invalid reward percentile: #{index} must not be below #{}",
-                index.saturating_sub(1)
-            )));
-        }
-        previous = *percentile;
     }
     Ok(())
 }

@@ -2,10 +2,11 @@
 
 use alloy_eips::{BlockId, BlockNumHash};
 use alloy_primitives::{B256, keccak256};
+use protocol::BatchIndex;
 use serde_json::{Value, json};
 
 use crate::{
-    args::{Args, NumberOrTag},
+    args::{Args, NumberOrTag, Quantity},
     context::Context,
     error::{RpcError, RpcResult},
     model::L1BlockRef,
@@ -16,6 +17,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.heavy("optimism_syncStatus", 0, sync_status);
     registry.light("optimism_rollupConfig", 0, rollup_config);
     registry.heavy("optimism_outputAtBlock", 1, output_at_block);
+    registry.heavy("optimism_safeHeadAtL1Block", 1, safe_head_at_l1_block);
     registry.light("optimism_version", 0, version);
 }
 
@@ -76,9 +78,32 @@ fn sync_status(context: &Context, _: &Args) -> RpcResult<Value> {
         "finalized_l1": l1(l1_heads.finalized),
         "unsafe_l2": latest,
         "queued_unsafe_l2": latest,
+        "cross_unsafe_l2": latest,
         "pending_safe_l2": safe,
+        "local_safe_l2": safe,
         "safe_l2": safe,
         "finalized_l2": l2(context, heads.finalized)?,
+    }))
+}
+
+/// The last L2 block whose batch was on L1 at a height there, with the L1 block that brought it.
+fn safe_head_at_l1_block(context: &Context, args: &Args) -> RpcResult<Value> {
+    let height = args.required::<Quantity>(0)?.0;
+    let newest = context.backend.latest_batch().map_or(0, |batch| batch.0);
+    // Batches reach L1 in the order of their indexes: those up to `low` were there, `high` and later ones were not.
+    let (mut low, mut high, mut found) = (0, newest.saturating_add(1), None);
+    while high.saturating_sub(low) > 1 {
+        let middle = low.midpoint(high);
+        let batch = context.backend.batch(BatchIndex(middle))?;
+        match batch.and_then(|batch| Some((batch.inclusion?.block, batch.header))) {
+            Some((block, header)) if block.number <= height => (low, found) = (middle, Some((block, header))),
+            _ => high = middle,
+        }
+    }
+    let (block, header) = found.ok_or(RpcError::NotFound("safe head not found"))?;
+    Ok(json!({
+        "l1Block": { "hash": block.hash, "number": block.number },
+        "safeHead": { "hash": header.lastBlockHash, "number": header.lastHeight },
     }))
 }
 

@@ -42,19 +42,22 @@ fn send_raw_sync(context: Arc<Context>, args: Args) -> BoxFuture<'static, RpcRes
         let timeout = RpcError::SyncTimeout { hash, millis: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) };
         match tokio::time::timeout(wait, receipt(&context, hash, events)).await {
             Ok(answer) => answer,
-            Err(_) if queued(&context, hash) => Err(RpcError::SyncQueued(hash)),
-            Err(_) => Err(timeout),
+            Err(_) => Err(stuck(&context, hash).unwrap_or(timeout)),
         }
     })
 }
 
-/// Whether the pool holds the transaction but cannot execute it.
-fn queued(context: &Context, hash: B256) -> bool {
-    let Some(pooled) = context.backend.pooled(hash) else { return false };
-    let nonce = alloy_consensus::Transaction::nonce(&pooled.envelope);
+/// Why a pooled transaction cannot be executed, if it cannot.
+fn stuck(context: &Context, hash: B256) -> Option<RpcError> {
+    let pooled = context.backend.pooled(hash)?;
     let latest = context.backend.heads().latest.number;
     let mined = context.backend.account(pooled.sender, latest).ok().flatten().unwrap_or_default().nonce;
-    nonce > context.backend.pooled_nonce(pooled.sender).unwrap_or(mined).max(mined)
+    let expected = context.backend.pooled_nonce(pooled.sender).unwrap_or(mined).max(mined);
+    if alloy_consensus::Transaction::nonce(&pooled.envelope) > expected {
+        return Some(RpcError::SyncNonceGap(expected));
+    }
+    let queued = context.backend.pool_content(Some(pooled.sender)).queued;
+    queued.iter().any(|entry| entry.hash == hash).then_some(RpcError::SyncQueued(hash))
 }
 
 async fn receipt(

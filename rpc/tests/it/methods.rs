@@ -219,13 +219,14 @@ async fn fees_follow_the_blocks() {
     assert!(old.get("reward").is_none_or(Value::is_null));
     assert_eq!(served.call("eth_maxPriorityFeePerGas", json!([])).await, "0x5f5e100");
     assert_eq!(served.call("eth_gasPrice", json!([])).await, json!(format!("{:#x}", BASE_FEE - 5 + 100_000_000)));
-    for (params, code) in [
-        (json!(["0x2", "0x63", []]), -32000),
-        (json!(["0x2", "latest", [50, 10]]), -32602),
-        (json!(["0x2", "latest", [101]]), -32602),
-        (json!(["0x2", "latest", vec![1; 101]]), -32602),
+    for (params, text) in [
+        (json!(["0x2", "0x63", []]), "request beyond head block: requested 99, head 4"),
+        (json!(["0x2", "latest", [50, 10]]), "invalid reward percentile: #0:50.000000 >= #1:10.000000"),
+        (json!(["0x2", "latest", [10, 10]]), "invalid reward percentile: #0:10.000000 >= #1:10.000000"),
+        (json!(["0x2", "latest", [101]]), "invalid reward percentile: 101.000000"),
+        (json!(["0x2", "latest", vec![1; 101]]), "invalid reward percentile: over the query limit 100"),
     ] {
-        assert_eq!(served.error("eth_feeHistory", params).await.0, code);
+        assert_eq!(served.error("eth_feeHistory", params).await, (-32000, text.to_owned()));
     }
 }
 
@@ -256,12 +257,13 @@ async fn sending_and_waiting_answers_with_the_receipt() {
     };
     let (receipt, ()) = tokio::join!(served.call("eth_sendRawTransactionSync", json!([raw, 10_000])), decide);
     assert_eq!(receipt["blockNumber"], "0x5");
-    // The account's next nonce is 10: one transaction could be included, the other waits for a missing one.
-    for (nonce, code) in [(10, 4), (13, 5)] {
-        let late = pooled(transfer(nonce, 2));
+    // Each account's next nonce is 10. This node's pool shows a sender's first transaction as executable, others as queued.
+    for (late, code) in [(transfer(10, 3), 4), (transfer(13, 2), 6), (transfer(10, 2), 5)] {
+        let late = pooled(late);
         let response = served.response("eth_sendRawTransactionSync", json!([late.encoded, "0x1"])).await;
         assert_eq!(response["error"]["code"], code, "{response}");
-        assert_eq!(response["error"]["data"], json!(late.hash));
+        let data = if code == 6 { json!("0xa") } else { json!(late.hash) };
+        assert_eq!(response["error"]["data"], data);
     }
 }
 
@@ -338,6 +340,18 @@ async fn op_tools_find_their_methods() {
     assert_eq!(status["unsafe_l2"]["l1origin"]["number"], 77);
     assert_eq!(status["unsafe_l2"]["sequenceNumber"], 4);
     assert_eq!(status["safe_l2"]["number"], 3);
+    // Batch 1 is in L1 block 80, batch 2 nowhere yet.
+    for l1 in ["0x50", "0xffff"] {
+        let safe = served.call("optimism_safeHeadAtL1Block", json!([l1])).await;
+        let hash = served.node.block(1).0.hash();
+        assert_eq!(safe["safeHead"], json!({ "hash": hash, "number": 1 }));
+        assert_eq!(safe["l1Block"], json!({ "hash": B256::repeat_byte(0x80), "number": 80 }));
+    }
+    assert_eq!(
+        served.error("optimism_safeHeadAtL1Block", json!(["0x4f"])).await,
+        (-32000, "safe head not found".to_owned())
+    );
+    assert_eq!(status["local_safe_l2"], status["safe_l2"]);
     assert_eq!(served.call("optimism_rollupConfig", json!([])).await["l2_chain_id"], json!(CHAIN_ID));
     let output = served.call("optimism_outputAtBlock", json!(["0x2"])).await;
     let (block, _) = served.node.block(2);
