@@ -146,7 +146,10 @@ impl Context {
 
     /// The height whose state a request wants; an error when there is no such block.
     pub(crate) fn state_at(&self, id: BlockId) -> RpcResult<u64> {
-        self.find(id)?.ok_or(HEADER_NOT_FOUND)
+        self.find(id)?.ok_or(match id {
+            BlockId::Number(_) => HEADER_NOT_FOUND,
+            BlockId::Hash(_) => RpcError::NotFound("header for hash not found"),
+        })
     }
 
     /// The block a parameter names.

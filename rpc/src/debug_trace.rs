@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use alloy_eips::BlockId;
+use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{B256, Bytes};
 use alloy_rlp::Decodable;
 use alloy_rpc_types_eth::TransactionRequest;
@@ -113,7 +113,13 @@ fn transaction(context: &Context, args: &Args) -> RpcResult<GethTrace> {
 
 fn of_block(context: &Context, args: &Args, id: BlockId) -> RpcResult<Vec<OfBlock>> {
     let (tracer, deadline) = prepare(args, options(args)?)?;
-    let block = context.block(id)?.ok_or(RpcError::NotFound("block not found"))?;
+    let block = context.block(id)?.ok_or_else(|| {
+        RpcError::Refused(match id {
+            BlockId::Number(BlockNumberOrTag::Number(number)) => format!("block #{number} not found"),
+            BlockId::Number(tag) => format!("block {tag} not found"),
+            BlockId::Hash(hash) => format!("block {} not found", hash.block_hash),
+        })
+    })?;
     if block.number() == 0 {
         return Err(GENESIS);
     }
@@ -156,7 +162,7 @@ fn call(context: &Context, args: &Args) -> RpcResult<GethTrace> {
         at: context.state_at(id)?,
         before: options.tx_index.map(|index| usize::try_from(index).unwrap_or(usize::MAX)),
         state_overrides: eth::state_overrides(options.state_overrides)?,
-        block_overrides: options.block_overrides.map(Box::new),
+        block_overrides: eth::block_overrides(options.block_overrides)?,
     };
     let target = TraceTarget::Calls { calls: vec![transaction], on };
     let mut traces = geth(context, TraceRequest { target, tracer, deadline })?;

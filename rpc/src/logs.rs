@@ -37,6 +37,11 @@ fn range(context: &Context, filter: &Filter) -> RpcResult<Option<(u64, u64)>> {
             if from > to && from_block.is_some() && to_block.is_some() {
                 return Err(RpcError::InvalidParams("invalid block range params".to_owned()));
             }
+            let named = |block: &Option<BlockNumberOrTag>| block.and_then(|block| block.as_number());
+            // What is not there yet is an error and not nothing: else a client that is ahead of its node loses logs.
+            if named(from_block).max(named(to_block)).is_some_and(|number| number > latest) {
+                return Err(RpcError::InvalidParams("block range extends beyond current head block".to_owned()));
+            }
             // The pending block counts under its tag only.
             let newest = if *to_block == Some(BlockNumberOrTag::Pending) { to.max(latest) } else { latest };
             let to = to.min(newest);

@@ -34,11 +34,17 @@ pub(crate) fn state_overrides(overrides: Option<StateOverride>) -> RpcResult<Opt
         if change.state.is_some() && change.state_diff.is_some() {
             return Err(RpcError::Refused(format!("account {address} has both 'state' and 'stateDiff'")));
         }
-        if change.move_precompile_to.is_some() {
-            return Err(RpcError::Refused("movePrecompileToAddress is not supported".to_owned()));
-        }
     }
     Ok(overrides)
+}
+
+/// Block overrides of a call, as geth takes them.
+pub(crate) fn block_overrides(overrides: Option<BlockOverrides>) -> RpcResult<Option<Box<BlockOverrides>>> {
+    if overrides.as_ref().is_some_and(|overrides| overrides.beacon_root.is_some()) {
+        let text = "block override \"beaconRoot\" is not supported for this RPC method";
+        return Err(RpcError::Refused(text.to_owned()));
+    }
+    Ok(overrides.map(Box::new))
 }
 
 fn request(context: &Context, args: &Args) -> RpcResult<CallRequest> {
@@ -46,14 +52,14 @@ fn request(context: &Context, args: &Args) -> RpcResult<CallRequest> {
         transaction: transaction(context, args)?,
         at: context.state_at(args.block_or_latest(1)?)?,
         state_overrides: state_overrides(args.optional::<StateOverride>(2)?)?,
-        block_overrides: args.optional::<BlockOverrides>(3)?.map(Box::new),
+        block_overrides: block_overrides(args.optional::<BlockOverrides>(3)?)?,
         deadline: args.deadline(),
     })
 }
 
 /// What geth refuses before it executes anything.
 pub(crate) fn check(context: &Context, transaction: &TransactionRequest) -> RpcResult<()> {
-    let invalid = |why: &str| Err(RpcError::InvalidParams(why.to_owned()));
+    let invalid = |why: &str| Err(RpcError::Refused(why.to_owned()));
     let dynamic = transaction.max_fee_per_gas.is_some() || transaction.max_priority_fee_per_gas.is_some();
     if transaction.gas_price.is_some() && dynamic {
         return invalid("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified");

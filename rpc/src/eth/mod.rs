@@ -19,7 +19,7 @@ mod submit;
 mod subscribe;
 
 pub(crate) use chain::raw_transaction;
-pub(crate) use execute::{check as check_transaction, state_overrides, transaction};
+pub(crate) use execute::{block_overrides, check as check_transaction, state_overrides, transaction};
 
 use alloy_primitives::{Address, U64};
 use serde_json::{Value, json};
