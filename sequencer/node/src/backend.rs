@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use alloy_consensus::{Header, transaction::SignerRecoverable};
@@ -17,7 +18,9 @@ use alloy_rpc_types_eth::{
     state::{AccountOverride as RpcOverride, StateOverride},
 };
 use alloy_serde::JsonStorageKey;
-use execution::{AccountOverride, CallEnvironment, CallError as ExecCallError, Failure, Overrides, next_base_fee};
+use execution::{
+    AccountOverride, CALL_GAS_CAP, CallEnvironment, CallError as ExecCallError, Failure, Overrides, next_base_fee,
+};
 use futures::{FutureExt, future::BoxFuture};
 use l1::{L1Position, L1View};
 use lru::LruCache;
@@ -29,9 +32,9 @@ use protocol::{
 };
 use rpc::{
     Backend, BackendError, BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallError, CallRequest,
-    ChainEvent, EpochRecord, Heads, L1BlockRef, L1Heads, LogCandidates, NodeIdentity, PoolContent, PoolStatus,
-    PooledTransaction, ReceiptRecord, SealedHeader, SimulateError, SimulateRequest, SimulatedBlock, SubmitError,
-    SyncProgress, Trace, TraceRequest, TransactionPosition,
+    ChainEvent, EpochRecord, ExecutionWitness, Heads, L1BlockRef, L1Heads, LogCandidates, NodeIdentity, PoolContent,
+    PoolStatus, PooledTransaction, ReceiptRecord, SealedHeader, SimulateError, SimulateRequest, SimulatedBlock,
+    SubmitError, SyncProgress, Trace, TraceRequest, TransactionPosition,
 };
 use store::{LogFilter, Store, StoreError};
 use tokio::sync::{broadcast, watch};
@@ -91,6 +94,7 @@ pub(crate) fn store_error(error: StoreError) -> BackendError {
     match error {
         StoreError::Pruned { height, .. } => BackendError::HistoryUnavailable(height),
         StoreError::PrunedHistory { .. } => BackendError::HistoryPruned,
+        StoreError::Unprovable { .. } => BackendError::Unprovable,
         other => BackendError::Internal(other.to_string()),
     }
 }
@@ -145,6 +149,7 @@ impl NodeBackend {
         };
         if let Some(changes) = &request.block_overrides {
             override_block(&mut environment.header, changes);
+            environment.blob_base_fee = blob_base_fee(changes);
         }
         environment.overrides = request.state_overrides.as_ref().map(overrides).unwrap_or_default();
         environment.interrupt = Some(self.watchdog.interrupt_at(request.deadline));
@@ -173,6 +178,10 @@ pub(crate) fn override_block(header: &mut Header, changes: &BlockOverrides) {
     }
 }
 
+pub(crate) fn blob_base_fee(changes: &BlockOverrides) -> Option<u128> {
+    changes.blob_base_fee.map(|price| price.saturating_to())
+}
+
 pub(crate) fn overrides(changes: &StateOverride) -> Overrides {
     let one = |(address, change): (&Address, &RpcOverride)| {
         let change = AccountOverride {
@@ -186,6 +195,7 @@ pub(crate) fn overrides(changes: &StateOverride) -> Overrides {
                 .flatten()
                 .map(|(slot, value)| (*slot, *value))
                 .collect::<BTreeMap<_, _>>(),
+            move_precompile_to: change.move_precompile_to,
         };
         (*address, change)
     };
@@ -209,11 +219,13 @@ pub(crate) fn exec_request(request: &TransactionRequest) -> execution::CallReque
 
 pub(crate) fn call_error(error: ExecCallError) -> CallError {
     match error {
-        ExecCallError::Invalid(reason) => CallError::Rejected(reason.to_string()),
         ExecCallError::Failed(failure) => failed(failure),
         ExecCallError::Allowance(gas) => CallError::GasAllowance(gas),
         ExecCallError::Interrupted => CallError::Timeout,
-        ExecCallError::TraceTooLarge | ExecCallError::Tracer(_) => CallError::Rejected(error.to_string()),
+        ExecCallError::Invalid(..)
+        | ExecCallError::Override(_)
+        | ExecCallError::TraceTooLarge
+        | ExecCallError::Tracer(_) => CallError::Rejected(error.to_string()),
         ExecCallError::Fatal(error) => CallError::Backend(BackendError::Internal(error.to_string())),
     }
 }
@@ -369,7 +381,14 @@ impl Backend for NodeBackend {
 
     fn call(&self, request: CallRequest) -> Result<Bytes, CallError> {
         let environment = self.environment(&request, false)?;
-        let outcome = execution::call(&environment, &exec_request(&request.transaction)).map_err(call_error)?;
+        let transaction = exec_request(&request.transaction);
+        let outcome = execution::call(&environment, &transaction).map_err(|error| match error {
+            ExecCallError::Invalid(..) => {
+                let gas = transaction.gas.unwrap_or(CALL_GAS_CAP).min(CALL_GAS_CAP);
+                CallError::Rejected(format!("err: {error} (supplied gas {gas})"))
+            }
+            other => call_error(other),
+        })?;
         outcome.result.map_err(failed)
     }
 
@@ -389,6 +408,10 @@ impl Backend for NodeBackend {
 
     fn trace(&self, request: TraceRequest) -> Result<Vec<Trace>, CallError> {
         self.replay(request)
+    }
+
+    fn witness(&self, number: u64, deadline: Instant) -> Result<ExecutionWitness, CallError> {
+        self.record(number, deadline)
     }
 
     fn simulate(&self, request: SimulateRequest) -> Result<Vec<SimulatedBlock>, SimulateError> {

@@ -34,9 +34,12 @@ mod pending;
 mod replay;
 mod run;
 pub mod telemetry;
+#[cfg(test)]
+mod tests;
 mod transactions;
 mod views;
 mod voting;
+mod witness;
 
 pub use consensus::Equivocate;
 pub use run::{Faults, run};

@@ -10,8 +10,9 @@ use alloy_rpc_types_eth::{
     simulate::{SimBlock, SimCallResult, SimulateError as SimError},
 };
 use execution::{
-    CallEnvironment, CallOutcome, Failure, Recorded, Recording, Replay, SimulateError as ExecSimulateError,
-    SimulateOptions, SimulatedBlock as ExecBlock, SimulatedBlockRequest, recover, recover_envelope, simulate,
+    CallEnvironment, CallError as ExecCallError, CallOutcome, Failure, Recorded, Recording, Replay,
+    SimulateError as ExecSimulateError, SimulateOptions, SimulatedBlock as ExecBlock, SimulatedBlockRequest, recover,
+    recover_envelope, simulate,
 };
 use protocol::{
     RecoveredTx,
@@ -19,16 +20,16 @@ use protocol::{
 };
 use rpc::{
     Backend, BackendError, BlockRecord, CallError, CallState, RecoveredTransaction, SimulateError, SimulateRequest,
-    SimulatedBlock, Trace, TraceRequest, TraceTarget, Tracer,
+    SimulatedBlock, Trace, TraceRequest, TraceTarget, Tracer, error::revert_message,
 };
 use store::StateView;
 
-use crate::backend::{NodeBackend, call_error, exec_request, override_block, overrides, store_error};
+use crate::backend::{NodeBackend, blob_base_fee, call_error, exec_request, override_block, overrides, store_error};
 
 /// JSON-RPC code of a reverted call within a simulation.
 const REVERTED: i32 = 3;
 
-fn recovered(tx: &RecoveredTransaction) -> RecoveredTx {
+pub(crate) fn recovered(tx: &RecoveredTransaction) -> RecoveredTx {
     let envelope = tx.inner().clone();
     let encoded = Bytes::from(envelope.encoded_2718());
     RecoveredTx { hash: envelope.tx_hash(), sender: tx.signer(), envelope, encoded }
@@ -50,6 +51,14 @@ fn shown(recorded: Recorded) -> Trace {
 
 fn rejected(why: impl std::fmt::Display) -> CallError {
     CallError::Rejected(why.to_string())
+}
+
+/// Geth's words around what cannot even begin.
+fn trace_error(error: ExecCallError) -> CallError {
+    match error {
+        ExecCallError::Invalid(..) => rejected(format!("tracing failed: {error}")),
+        other => call_error(other),
+    }
 }
 
 impl NodeBackend {
@@ -82,20 +91,20 @@ impl NodeBackend {
                 let mut traces = Vec::new();
                 for envelope in block.body.transactions {
                     let tx = recover_envelope(envelope, rules.chain_id).map_err(rejected)?;
-                    traces.push(replay.trace(&tx, &recording).map_err(call_error)?);
+                    traces.push(replay.trace(&tx, &recording).map_err(trace_error)?);
                 }
                 traces
             }
             TraceTarget::Calls { calls, on } => {
                 let mut replay = self.call_state(&on, interrupt)?;
-                let trace = |call| replay.trace_call(&exec_request(call), &recording).map_err(call_error);
+                let trace = |call| replay.trace_call(&exec_request(call), &recording).map_err(trace_error);
                 calls.iter().map(trace).collect::<Result<_, _>>()?
             }
             TraceTarget::Signed { raw, at } => {
                 let tx = recover(&raw, self.chain.rules().chain_id).map_err(rejected)?;
                 let on = CallState { at, ..CallState::default() };
                 let mut replay = self.call_state(&on, interrupt)?;
-                vec![replay.trace(&tx, &recording).map_err(call_error)?]
+                vec![replay.trace(&tx, &recording).map_err(trace_error)?]
             }
         };
         Ok(traces.into_iter().map(shown).collect())
@@ -124,13 +133,16 @@ impl NodeBackend {
             None => self.chain.head().header,
         };
         let mut open: Header = header.into_inner();
-        if let Some(changes) = &on.block_overrides {
+        let changes = on.block_overrides.as_deref();
+        if let Some(changes) = changes {
             override_block(&mut open, changes);
         }
+        let blob_base_fee = changes.and_then(blob_base_fee);
         let accounts = on.state_overrides.as_ref().map(overrides).unwrap_or_default();
         let Some(before) = on.before.filter(|_| on.at > 0) else {
             let mut environment = CallEnvironment::at(self.chain.rules(), &open, self.state(on.at)?);
             environment.overrides = accounts;
+            environment.blob_base_fee = blob_base_fee;
             environment.interrupt = interrupt;
             return Replay::of_calls(&environment).map_err(call_error);
         };
@@ -138,7 +150,7 @@ impl NodeBackend {
         for tx in block.transactions.iter().take(before) {
             replay.skip(&recovered(tx)).map_err(call_error)?;
         }
-        replay.turn_to_calls(open, &accounts).map_err(call_error)?;
+        replay.turn_to_calls(open, blob_base_fee, &accounts).map_err(call_error)?;
         Ok(replay)
     }
 
@@ -186,6 +198,7 @@ fn block_request(block: &SimBlock) -> SimulatedBlockRequest {
         beneficiary: changes.coinbase,
         randao: changes.random,
         base_fee: changes.base_fee.map(|fee| fee.saturating_to()),
+        blob_base_fee: blob_base_fee(&changes),
         overrides: block.state_overrides.as_ref().map(overrides).unwrap_or_default(),
         calls: block.calls.iter().map(exec_request).collect(),
     }
@@ -209,11 +222,13 @@ fn call_result(outcome: CallOutcome) -> SimCallResult {
     let (status, return_data, error) = match outcome.result {
         Ok(data) => (true, data, None),
         Err(Failure::Revert(data)) => {
-            let message = "execution reverted".to_owned();
+            let message = revert_message(&data);
             (false, data.clone(), Some(SimError { code: REVERTED, message, data: Some(data) }))
         }
         Err(halt) => {
-            let error = SimError { code: SimError::VM_EXECUTION_ERROR_CODE, message: halt.to_string(), data: None };
+            // So the execution API has it; geth leaves the first words out.
+            let message = format!("vm execution error: {halt}");
+            let error = SimError { code: SimError::VM_EXECUTION_ERROR_CODE, message, data: None };
             (false, Bytes::new(), Some(error))
         }
     };

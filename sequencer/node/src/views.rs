@@ -3,7 +3,7 @@
 use alloy_consensus::transaction::Recovered;
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, Sealed};
-use execution::{L1Attributes, l1_data_fee};
+use execution::{L1Attributes, l1_data_fee, l1_data_gas};
 use op_alloy_consensus::{OpReceipt, OpReceiptEnvelope, OpTxEnvelope};
 use op_alloy_rpc_types::L1BlockInfo;
 use protocol::Block;
@@ -36,13 +36,17 @@ pub fn receipt_record(
     tx: &OpTxEnvelope,
     receipt: &OpReceiptEnvelope,
 ) -> ReceiptRecord {
-    let l1 = attributes.filter(|_| !tx.is_deposit()).map(|attributes| L1BlockInfo {
-        l1_gas_price: Some(attributes.origin.base_fee.into()),
-        l1_fee: Some(l1_data_fee(attributes, &tx.encoded_2718()).saturating_to()),
-        l1_base_fee_scalar: Some(attributes.base_fee_scalar.into()),
-        l1_blob_base_fee: Some(attributes.origin.blob_base_fee.into()),
-        l1_blob_base_fee_scalar: Some(attributes.blob_base_fee_scalar.into()),
-        ..L1BlockInfo::default()
+    let l1 = attributes.filter(|_| !tx.is_deposit()).map(|attributes| {
+        let encoded = tx.encoded_2718();
+        L1BlockInfo {
+            l1_gas_price: Some(attributes.origin.base_fee.into()),
+            l1_gas_used: Some(l1_data_gas(&encoded).saturating_to()),
+            l1_fee: Some(l1_data_fee(attributes, &encoded).saturating_to()),
+            l1_base_fee_scalar: Some(attributes.base_fee_scalar.into()),
+            l1_blob_base_fee: Some(attributes.origin.blob_base_fee.into()),
+            l1_blob_base_fee_scalar: Some(attributes.blob_base_fee_scalar.into()),
+            ..L1BlockInfo::default()
+        }
     });
     ReceiptRecord { receipt: OpReceipt::from(receipt.clone()), l1: l1.unwrap_or_default() }
 }
