@@ -77,6 +77,13 @@ pub trait StateReader: Send + Sync {
     /// The backing store failed.
     fn storage(&self, address: &Address, slot: &B256) -> Result<U256, StateError>;
 
+    /// Whether an account that has neither code nor nonce has storage (EIP-7610). Of other accounts the answer may be a yes
+    /// although the newest block has cleared their last slot.
+    ///
+    /// # Errors
+    /// The backing store failed.
+    fn has_storage(&self, address: &Address) -> Result<bool, StateError>;
+
     /// Code by its keccak; an unknown hash is an error, the empty hash is empty code.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use protocol::{
     state::{Account, StateCommitment, StateDiff, StateError, StateReader},
 };
 use revm::{
-    DatabaseCommit, ExecuteEvm,
+    DatabaseCommit,
     context::{TxEnv, result::ExecutionResult},
     context_interface::result::{EVMError, InvalidTransaction},
 };
@@ -268,7 +268,7 @@ impl BlockBuilder {
     /// What the block has changed so far (the pending state, on top of the parent's).
     #[must_use]
     pub fn diff(&self) -> StateDiff {
-        self.evm.0.ctx.journaled_state.database.diff()
+        self.evm.state().diff()
     }
 
     /// An account as the block has left it so far.
@@ -280,7 +280,7 @@ impl BlockBuilder {
     }
 
     fn state(&mut self) -> &mut Overlay {
-        &mut self.evm.0.ctx.journaled_state.database
+        self.evm.state_mut()
     }
 
     /// EIP-2935: the system contract keeps the last 8191 block hashes. Without its code nothing happens.

@@ -15,7 +15,7 @@ use protocol::{
     state::{StateError, StateReader},
 };
 use revm::{
-    ExecuteEvm, InspectEvm, Inspector,
+    Inspector,
     context::result::ExecutionResult,
     context_interface::result::{HaltReason, InvalidTransaction},
 };

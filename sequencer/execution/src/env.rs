@@ -4,14 +4,14 @@ use alloy_consensus::{Header, Transaction};
 use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use op_alloy_consensus::{OpTxEnvelope, TxDeposit};
-use op_revm::{L1BlockInfo, OpEvm, OpSpecId, OpTransaction, transaction::deposit::DepositTransactionParts};
+use op_revm::{L1BlockInfo, OpSpecId, OpTransaction, transaction::deposit::DepositTransactionParts};
 use protocol::{
     RecoveredTx,
     genesis::{Genesis, Params},
     state::StateError,
 };
 use revm::{
-    Context, ExecuteEvm, Journal, SystemCallEvm,
+    Context, Journal,
     context::{BlockEnv, CfgEnv, FrameStack, TxEnv},
     context_interface::{block::BlobExcessGasAndPrice, either::Either, result::EVMError},
     handler::instructions::EthInstructions,
@@ -21,6 +21,7 @@ use revm::{
 };
 
 use crate::{
+    collision::StorageAware,
     overlay::{Overlay, ReadError},
     precompiles::Precompiles,
 };
@@ -62,7 +63,8 @@ pub enum ExecutionError {
 }
 
 pub(crate) type Ctx = Context<BlockEnv, OpTransaction<TxEnv>, CfgEnv<OpSpecId>, Overlay, Journal<Overlay>, L1BlockInfo>;
-pub(crate) type Evm<I = ()> = OpEvm<Ctx, I, EthInstructions<EthInterpreter, Ctx>, Precompiles>;
+pub(crate) type OpEvm<I> = op_revm::OpEvm<Ctx, I, EthInstructions<EthInterpreter, Ctx>, Precompiles>;
+pub(crate) type Evm<I = ()> = StorageAware<OpEvm<I>>;
 pub(crate) type EvmError = EVMError<ReadError, op_revm::OpTransactionError>;
 
 /// Configuration of blocks; calls switch off some checks on top.
@@ -79,13 +81,13 @@ pub(crate) fn evm<I>(
     inspector: I,
 ) -> Evm<I> {
     let ctx = Ctx::new(state, SPEC).with_block(block).with_cfg(cfg);
-    OpEvm(revm::context::Evm {
+    StorageAware(op_revm::OpEvm(revm::context::Evm {
         ctx,
         inspector,
         instruction: EthInstructions::new_mainnet_with_spec(SpecId::OSAKA),
         precompiles,
         frame_stack: FrameStack::new_prealloc(8),
-    })
+    }))
 }
 
 /// What storing the parent's hash changes (EIP-2935: a contract keeps the last 8191). Without its code, nothing.

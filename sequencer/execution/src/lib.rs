@@ -23,6 +23,7 @@
 mod attributes;
 mod build;
 mod call;
+mod collision;
 mod env;
 mod epoch;
 mod genesis;
@@ -43,7 +44,7 @@ mod tests;
 #[cfg(test)]
 mod vectors;
 
-pub use attributes::{ATTRIBUTES_GAS, L1Attributes, l1_data_fee, l1_data_gas};
+pub use attributes::{ATTRIBUTES_GAS, L1Attributes, data_size, l1_data_fee, l1_data_gas};
 pub use build::{BlockBuilder, ExecutedBlock, FullReason, OpenError, PushError, TxOutcome};
 pub use call::{AccountOverride, CallEnvironment, CallError, CallOutcome, CallRequest, Estimate, Failure, Overrides};
 pub use call::{CALL_GAS_CAP, call, create_access_list, estimate_gas};

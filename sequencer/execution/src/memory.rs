@@ -72,6 +72,10 @@ impl StateReader for MemoryState {
         Ok(self.accounts.get(address).and_then(|(_, storage)| storage.get(slot)).copied().unwrap_or_default())
     }
 
+    fn has_storage(&self, address: &Address) -> Result<bool, StateError> {
+        Ok(self.accounts.get(address).is_some_and(|(_, storage)| storage.values().any(|value| !value.is_zero())))
+    }
+
     fn code(&self, code_hash: &B256) -> Result<Bytes, StateError> {
         if *code_hash == KECCAK256_EMPTY {
             return Ok(Bytes::new());

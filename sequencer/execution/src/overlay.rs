@@ -95,6 +95,19 @@ impl Overlay {
         Ok(())
     }
 
+    /// Whether an account without code and nonce has storage. What such an account does not have, no transaction can give it.
+    pub(crate) fn has_storage(&mut self, address: Address) -> Result<bool, StateError> {
+        let entry = self.entry(address)?;
+        if entry.storage.values().any(|slot| !slot.value.is_zero()) {
+            return Ok(true);
+        }
+        // Most contracts are created where nothing is: they cost no read.
+        if entry.wiped || entry.original.is_none() {
+            return Ok(false);
+        }
+        self.parent.has_storage(&address)
+    }
+
     /// Makes a simulated block known to `BLOCKHASH`.
     pub(crate) fn set_block_hash(&mut self, number: u64, hash: B256) {
         self.hashes.insert(number, hash);

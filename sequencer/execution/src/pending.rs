@@ -43,6 +43,14 @@ impl StateReader for PendingState {
         }
     }
 
+    fn has_storage(&self, address: &Address) -> Result<bool, StateError> {
+        let Some(changed) = self.diff.accounts.get(address) else { return self.parent.has_storage(address) };
+        if changed.account.is_none() || changed.storage_wiped {
+            return Ok(changed.storage.values().any(|value| !value.is_zero()));
+        }
+        Ok(changed.storage.values().any(|value| !value.is_zero()) || self.parent.has_storage(address)?)
+    }
+
     fn code(&self, code_hash: &B256) -> Result<Bytes, StateError> {
         match self.diff.code.get(code_hash) {
             Some(code) => Ok(code.clone()),

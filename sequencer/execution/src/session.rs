@@ -13,7 +13,7 @@ use alloy_primitives::{Address, B256, Bytes, Log, TxKind, U256, keccak256};
 use op_revm::{OpHaltReason, OpSpecId, OpTransaction, OpTransactionError};
 use protocol::state::StateError;
 use revm::{
-    DatabaseCommit, ExecuteEvm, Inspector,
+    DatabaseCommit, Inspector,
     context::{BlockEnv, CfgEnv, TxEnv, result::ExecutionResult},
     context_interface::{
         either::Either,
@@ -149,7 +149,7 @@ impl Session {
         let mut evm = env::evm(cfg, self.block_env(), overlay, self.precompiles.clone(), inspector);
         let outcome = run(&mut evm, tx);
         let state = evm.finalize();
-        self.overlay = Some(evm.0.ctx.journaled_state.database);
+        self.overlay = Some(evm.into_state());
         match outcome {
             Ok(result) => Ok(Transacted { result, state }),
             Err(EVMError::Transaction(OpTransactionError::Base(reason))) => Err(CallError::Invalid(reason, sender)),
@@ -164,7 +164,7 @@ impl Session {
         };
         let mut evm = env::evm(self.block_rules(), env::block_env(&self.header), overlay, Precompiles::mainnet(), ());
         let changes = env::parent_hash_changes(&mut evm, parent).map_err(fatal)?;
-        let mut overlay = evm.0.ctx.journaled_state.database;
+        let mut overlay = evm.into_state();
         overlay.commit(changes);
         self.overlay = Some(overlay);
         Ok(())

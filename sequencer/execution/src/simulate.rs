@@ -18,7 +18,7 @@ use protocol::{
     state::{StateCommitment, StateReader},
 };
 use revm::{
-    DatabaseCommit, InspectEvm, Inspector,
+    DatabaseCommit, Inspector,
     context_interface::result::InvalidTransaction,
     interpreter::{CallInputs, CallOutcome as FrameOutcome, CreateInputs, CreateOutcome},
 };

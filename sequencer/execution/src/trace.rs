@@ -20,7 +20,7 @@ use protocol::{
     state::{StateDiff, StateReader},
 };
 use revm::{
-    DatabaseCommit, ExecuteEvm, InspectEvm, Inspector,
+    DatabaseCommit, Inspector,
     context::{CfgEnv, TxEnv},
     interpreter::{CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter, interpreter::EthInterpreter},
 };

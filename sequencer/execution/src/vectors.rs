@@ -10,20 +10,26 @@ use alloy_primitives::{Address, B256, Bytes, Log, TxKind, U256, address, keccak2
 use op_revm::OpTransaction;
 use protocol::{block::BASE_FEE_VAULT, state::Account};
 use revm::{
-    Context, DatabaseCommit, ExecuteEvm, Journal, MainBuilder,
-    context::{BlockEnv, CfgEnv, TxEnv},
+    Context, DatabaseCommit, Journal, MainBuilder,
+    context::{BlockEnv, CfgEnv, ContextSetters, JournalTr, TxEnv},
     context_interface::{
         block::BlobExcessGasAndPrice,
         either::Either,
-        result::{ExecutionResult, HaltReason},
+        result::{EVMError, ExecutionResult, HaltReason},
     },
-    handler::EthPrecompiles,
+    handler::{EthFrame, EthPrecompiles, Handler, MainnetHandler},
+    interpreter::interpreter::EthInterpreter,
     precompile::Precompiles,
     primitives::hardfork::SpecId,
 };
 use serde_json::Value;
 
-use crate::{env, memory::MemoryState, overlay::Overlay};
+use crate::{
+    collision::StorageAware,
+    env,
+    memory::MemoryState,
+    overlay::{Overlay, ReadError},
+};
 
 fn load(name: &str) -> Value {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
@@ -160,12 +166,14 @@ fn run_mainnet(spec: SpecId, vector: &Value, pre: &MemoryState) -> Answer {
     let ctx = Context::<BlockEnv, TxEnv, CfgEnv, Overlay, Journal<Overlay>, ()>::new(overlay, spec)
         .with_block(block_env(&vector["env"]))
         .with_cfg(CfgEnv::new_with_spec(spec));
-    let mut evm = ctx.build_mainnet();
-    let result: ExecutionResult<HaltReason> = evm.transact_one(tx_env(&vector["tx"])).unwrap();
-    let changes = evm.finalize();
-    let overlay = &mut evm.ctx.journaled_state.database;
-    overlay.commit(changes);
-    answer(result, pre, overlay, None)
+    let mut evm = StorageAware(ctx.build_mainnet());
+    evm.0.ctx.set_tx(tx_env(&vector["tx"]));
+    let mut handler = MainnetHandler::<_, EVMError<ReadError>, EthFrame<EthInterpreter>>::default();
+    let result: ExecutionResult<HaltReason> = handler.run(&mut evm).unwrap();
+    let journal = &mut evm.0.ctx.journaled_state;
+    let changes = journal.finalize();
+    journal.database.commit(changes);
+    answer(result, pre, &journal.database, None)
 }
 
 /// The EVM that blocks run on. It differs from mainnet only in that the base fee is not burned: without the vault,
@@ -178,14 +186,9 @@ fn run_ours(vector: &Value, pre: &MemoryState) -> Answer {
     let tx = OpTransaction { enveloped_tx: Some(Bytes::from([2])), ..OpTransaction::new(tx_env(&vector["tx"])) };
     let result = evm.transact_one(tx).unwrap();
     let changes = evm.finalize();
-    let overlay = &mut evm.0.ctx.journaled_state.database;
-    overlay.commit(changes);
-    answer(result, pre, overlay, Some(BASE_FEE_VAULT))
+    evm.state_mut().commit(changes);
+    answer(result, pre, evm.state(), Some(BASE_FEE_VAULT))
 }
-
-/// A contract is created at an address that has storage but neither code nor nonce; EIP-7610 wants a collision, revm
-/// overwrites. No transaction has been able to make such an account since Spurious Dragon, and our genesis refuses it.
-const UNREACHABLE: &str = "stRevertTest/RevertInCreateInInit_Paris#0.0.0";
 
 #[test]
 fn state_tests_give_the_specification_s_answers() {
@@ -206,9 +209,7 @@ fn state_tests_give_the_specification_s_answers() {
                 runs.push(("ours", run_ours(vector, &pre)));
             }
             for (handler, got) in runs {
-                if vector["id"] == UNREACHABLE {
-                    assert_ne!(got, expected(expect), "revm knows EIP-7610 now: drop the exception");
-                } else if got != expected(expect) {
+                if got != expected(expect) {
                     wrong.push(format!("{} {fork} {handler}: {got:?} for {:?}", vector["id"], expected(expect)));
                 }
             }

@@ -142,7 +142,7 @@ impl Inner {
     }
 
     /// The whole storage of one account after the block at `height`.
-    fn storage_at(&self, account: &B256, height: u64) -> Result<Trie<U256>, StoreError> {
+    pub(crate) fn storage_at(&self, account: &B256, height: u64) -> Result<Trie<U256>, StoreError> {
         let from = storage_history_key(account, &B256::ZERO, 0);
         let mode = IteratorMode::From(&from, Direction::Forward);
         let mut storage = Trie::default();

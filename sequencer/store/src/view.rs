@@ -90,6 +90,17 @@ impl StateView {
         self.check()?;
         Ok(value)
     }
+
+    fn occupied(&self, address: &Address) -> Result<bool, StoreError> {
+        let hashed = keccak256(address);
+        if let Some(recent) = &self.recent {
+            let storage = recent.trie.account(&hashed).and_then(AccountLeaf::storage);
+            return Ok(storage.is_some_and(|storage| !storage.is_empty()));
+        }
+        let storage = self.store.inner().storage_at(&hashed, self.height)?;
+        self.check()?;
+        Ok(!storage.is_empty())
+    }
 }
 
 impl StateReader for StateView {
@@ -99,6 +110,10 @@ impl StateReader for StateView {
 
     fn storage(&self, address: &Address, slot: &B256) -> Result<U256, StateError> {
         Ok(self.read_slot(address, slot)?)
+    }
+
+    fn has_storage(&self, address: &Address) -> Result<bool, StateError> {
+        Ok(self.occupied(address)?)
     }
 
     fn code(&self, code_hash: &B256) -> Result<Bytes, StateError> {
