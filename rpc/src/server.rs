@@ -130,6 +130,14 @@ impl RpcServer {
         Ok(Self { address, admin, methods: names, handle, feeder, _socket: socket })
     }
 
+    /// The methods without a server around them, for measuring what they cost.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn methods_of(config: &RpcConfig, backend: Arc<dyn Backend>) -> Result<jsonrpsee::Methods, StartError> {
+        methods(&Arc::new(Context::new(backend, config)), config)
+    }
+
     /// Where it listens, with the real port.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{B256, Bytes, TxKind, U256, keccak256};
 use op_alloy_consensus::TxDeposit;
-use op_revm::L1BlockInfo;
+use op_revm::{L1BlockInfo, transaction::estimate_tx_compressed_size};
 use protocol::{
     BlockAttributes, L1Origin,
     block::{DEPOSITOR, L1_BLOCK},
@@ -17,6 +17,8 @@ const SELECTOR: [u8; 4] = [0x3d, 0xb6, 0xbe, 0x2b];
 const CALLDATA_BYTES: usize = 178;
 /// Gas of the attributes deposit, as on OP chains since Regolith: of no block's gas more is left to users.
 pub const ATTRIBUTES_GAS: u64 = 1_000_000;
+/// L1 gas of a byte of calldata, which the base fee's scalar refers to.
+const CALLDATA_BYTE_GAS: u64 = 16;
 /// Domain of attributes deposits within source hashes (queue deposits are in domain 0).
 const SOURCE_DOMAIN: u8 = 1;
 
@@ -78,6 +80,15 @@ impl L1Attributes {
         data.into()
     }
 
+    /// Rate of L1 data in wei for a million bytes: a transaction's L1 data fee is this times its [`data_size`] / 10^12.
+    #[must_use]
+    pub fn data_rate(&self) -> U256 {
+        let product = |fee: u64, scalar: u32| U256::from(fee).saturating_mul(U256::from(scalar));
+        let calldata =
+            product(self.origin.base_fee, self.base_fee_scalar).saturating_mul(U256::from(CALLDATA_BYTE_GAS));
+        calldata.saturating_add(product(self.origin.blob_base_fee, self.blob_base_fee_scalar))
+    }
+
     /// Strict inverse of [`Self::deposit`]: `None` unless every field is as this chain writes it. `randao` is taken
     /// from the block's header.
     #[must_use]
@@ -106,6 +117,12 @@ impl L1Attributes {
 fn source_hash(origin_hash: B256, sequence_number: u64) -> B256 {
     let inner = keccak256([origin_hash, B256::from(U256::from(sequence_number))].concat());
     keccak256([B256::with_last_byte(SOURCE_DOMAIN), inner].concat())
+}
+
+/// What the L1 data fee counts of an encoded transaction, in millionths of a byte: an estimate of its compressed size.
+#[must_use]
+pub fn data_size(encoded: &[u8]) -> u64 {
+    estimate_tx_compressed_size(encoded)
 }
 
 /// L1 data fee in wei of an encoded transaction in a block with these attributes (what op-revm charges).
@@ -152,6 +169,28 @@ mod tests {
     #[test]
     fn selector_is_op_jovian() {
         assert_eq!(keccak256("setL1BlockValuesJovian()")[..4], SELECTOR);
+    }
+
+    #[test]
+    fn size_times_rate_is_what_op_revm_charges() {
+        let word = |seed: u32| keccak256(seed.to_be_bytes());
+        for seed in 0..200_u32 {
+            let random = word(seed);
+            let origin = L1Origin {
+                base_fee: u64::from(random[0]) << (seed % 56),
+                blob_base_fee: u64::from(random[1]) << (seed % 50),
+                ..sample().origin
+            };
+            let scalar = |at: usize| u32::from(random[at]) << (seed % 24);
+            let attributes =
+                L1Attributes { origin, base_fee_scalar: scalar(2), blob_base_fee_scalar: scalar(3), ..sample() };
+            let mut encoded = vec![2; usize::from(random[4]) * 9 + 1];
+            if random[5] < 128 {
+                encoded.iter_mut().skip(1).zip((0..).flat_map(word)).for_each(|(byte, noise)| *byte = noise);
+            }
+            let fee = attributes.data_rate() * U256::from(data_size(&encoded)) / U256::from(1_000_000_000_000_u64);
+            assert_eq!(fee, l1_data_fee(&attributes, &encoded), "{attributes:?}");
+        }
     }
 
     #[test]

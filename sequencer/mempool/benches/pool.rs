@@ -7,13 +7,15 @@ use alloy_consensus::{SignableTransaction as _, TxEip1559};
 use alloy_eips::Encodable2718 as _;
 use alloy_primitives::{Address, Signature, TxKind, U256, keccak256};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use mempool::{AccountUpdate, AccountView, Limits, Origin, Pool, PoolEnv, SenderCode};
+use mempool::{AccountUpdate, AccountView, Incoming, Limits, Origin, Pool, PoolEnv, SenderCode};
 use op_alloy_consensus::OpTxEnvelope;
 use protocol::RecoveredTx;
 
 const SENDERS: u64 = 2_500;
 const POOLED: u64 = 10_000;
 const BASE_FEE: u64 = 1_000;
+/// A transfer's share of L1 data, in millionths of a byte.
+const DATA_SIZE: u64 = 100_000_000;
 
 fn sender(id: u64) -> Address {
     Address::from_word(keccak256(id.to_be_bytes()))
@@ -42,15 +44,8 @@ fn tip(id: u64, nonce: u64) -> u64 {
 
 fn add(pool: &mut Pool, tx: RecoveredTx) {
     let account = AccountView { nonce: 0, balance: U256::MAX, code: SenderCode::Empty };
-    let env = PoolEnv {
-        chain_id: 42,
-        base_fee: BASE_FEE,
-        min_base_fee: 1,
-        block_gas_limit: 30_000_000,
-        min_tip: 1,
-        l1_data_fee: U256::ZERO,
-    };
-    pool.add(tx, &account, &env, 0, Origin::Remote).unwrap();
+    let env = PoolEnv { chain_id: 42, min_base_fee: 1, block_gas_limit: 30_000_000, min_tip: 1 };
+    pool.add(Incoming::new(tx, DATA_SIZE), &account, &env, 0, Origin::Remote).unwrap();
 }
 
 fn transactions() -> Vec<RecoveredTx> {
@@ -114,9 +109,20 @@ fn benches(criterion: &mut Criterion) {
     });
 }
 
+fn fees(criterion: &mut Criterion) {
+    let mut pool = filled(Limits::default());
+    let mut rate = 0_u64;
+    criterion.bench_function("L1 data rate rises", |bencher| {
+        bencher.iter(|| {
+            rate += 1;
+            assert!(pool.reprice(U256::from(rate)).is_empty());
+        });
+    });
+}
+
 criterion_group! {
     name = pool;
     config = Criterion::default().sample_size(20);
-    targets = benches
+    targets = benches, fees
 }
 criterion_main!(pool);

@@ -1,18 +1,18 @@
 //! Checks of a single transaction, in geth's order so that a transaction with several faults gets the expected text.
 
 use alloy_consensus::{Transaction as _, Typed2718 as _};
-use alloy_primitives::U256;
+use alloy_primitives::{Address, U256};
 use op_alloy_consensus::OpTxEnvelope;
 use protocol::{
     RecoveredTx,
     limits::{MAX_TRANSACTION_BYTES, MAX_TRANSACTION_GAS},
 };
 
-use crate::{PoolError, Shortfall};
+use crate::{PoolError, Shortfall, delegation::authorities};
 
 /// EIP-3860: bytes of init code.
 pub const MAX_INIT_CODE_BYTES: usize = 49_152;
-/// EIP-7702 authorizations of one transaction; recovering each costs about 50 µs under the pool's lock.
+/// EIP-7702 authorizations of one transaction; recovering each costs about 50 µs.
 pub const MAX_AUTHORIZATIONS: usize = 64;
 
 const BASE_GAS: u64 = 21_000;
@@ -75,16 +75,45 @@ pub struct AccountView {
 pub struct PoolEnv {
     /// L2 chain id.
     pub chain_id: u64,
-    /// Base fee of the next block, in wei.
-    pub base_fee: u64,
     /// The lowest base fee there can be (genesis), in wei: a fee cap below it can never be included.
     pub min_base_fee: u64,
     /// Gas limit of a block.
     pub block_gas_limit: u64,
     /// Smallest priority fee per gas this node accepts, in wei.
     pub min_tip: u128,
-    /// Estimate of this transaction's L1 data fee, in wei.
-    pub l1_data_fee: U256,
+}
+
+/// A transaction on its way in, with what is dear to learn about it: made before the pool's lock is taken.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    pub(crate) tx: RecoveredTx,
+    pub(crate) data_size: u64,
+    pub(crate) authorities: Vec<Address>,
+}
+
+impl Incoming {
+    /// `data_size`: what the L1 data fee counts of the transaction, in millionths of a byte.
+    #[must_use]
+    pub fn new(tx: RecoveredTx, data_size: u64) -> Self {
+        let count = tx.envelope.authorization_list().map_or(0, <[_]>::len);
+        // A longer list is refused unseen.
+        let authorities = if count > MAX_AUTHORIZATIONS { Vec::new() } else { authorities(&tx.envelope) };
+        Self { tx, data_size, authorities }
+    }
+
+    /// Who sent it.
+    #[must_use]
+    pub const fn sender(&self) -> Address {
+        self.tx.sender
+    }
+}
+
+/// Sizes are in millionths of a byte, rates are for a million bytes (OP, since Fjord).
+const DATA_UNIT: u64 = 1_000_000_000_000;
+
+/// L1 data fee in wei, as execution charges it.
+pub(crate) fn data_fee(data_size: u64, data_rate: U256) -> U256 {
+    data_rate.saturating_mul(U256::from(data_size)) / U256::from(DATA_UNIT)
 }
 
 /// Intrinsic gas and EIP-7623 floor of a transaction.
@@ -115,12 +144,11 @@ pub(crate) fn tip_cap(envelope: &OpTxEnvelope) -> u128 {
     envelope.max_priority_fee_per_gas().unwrap_or_else(|| envelope.max_fee_per_gas())
 }
 
-/// The most the transaction can cost: gas at the fee cap, value, L1 data fee.
-pub(crate) fn max_cost(envelope: &OpTxEnvelope, l1_data_fee: U256) -> U256 {
-    U256::from(envelope.gas_limit())
-        .saturating_mul(U256::from(envelope.max_fee_per_gas()))
-        .saturating_add(envelope.value())
-        .saturating_add(l1_data_fee)
+/// The most the transaction can cost on L2: gas at the fee cap, and value. Execution counts the gas in 128 bits and refuses
+/// what exceeds them, so that nobody can afford it.
+pub(crate) fn max_cost(envelope: &OpTxEnvelope) -> U256 {
+    let gas = u128::from(envelope.gas_limit()).checked_mul(envelope.max_fee_per_gas());
+    gas.map_or(U256::MAX, |gas| U256::from(gas).saturating_add(envelope.value()))
 }
 
 /// Checks that need no state.
@@ -190,15 +218,19 @@ fn check_authorizations(envelope: &OpTxEnvelope) -> Result<(), PoolError> {
     }
 }
 
-/// Checks against the sender's account. `pooled` is what the account's pooled transactions cost at most; `replaced`
-/// the part of it that this transaction would free.
-pub(crate) fn check_account(
-    tx: &RecoveredTx,
-    account: &AccountView,
-    cost: U256,
-    pooled: U256,
-    replaced: Option<U256>,
-) -> Result<(), PoolError> {
+/// What stands against the sender's balance, L1 data fees included.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expense {
+    /// The most the transaction can cost.
+    pub(crate) cost: U256,
+    /// The most the account's pooled transactions can cost.
+    pub(crate) pooled: U256,
+    /// The part of that which the transaction would free.
+    pub(crate) replaced: Option<U256>,
+}
+
+/// Checks against the sender's account.
+pub(crate) fn check_account(tx: &RecoveredTx, account: &AccountView, expense: &Expense) -> Result<(), PoolError> {
     if account.code == SenderCode::Contract {
         return Err(PoolError::SenderNotEoa(tx.sender));
     }
@@ -207,13 +239,16 @@ pub(crate) fn check_account(
         return Err(PoolError::NonceTooLow { next: account.nonce, nonce });
     }
     let balance = account.balance;
-    if cost > balance {
+    let Expense { cost, pooled, replaced } = *expense;
+    // A cost that saturated is above every balance.
+    if cost > balance || cost == U256::MAX {
         let shortfall = Shortfall { balance, pooled: U256::ZERO, cost, bumped: false };
         return Err(PoolError::InsufficientFunds(shortfall));
     }
-    let added = cost.saturating_sub(replaced.unwrap_or_default());
-    if pooled.saturating_add(added) > balance {
-        let shortfall = Shortfall { balance, pooled, cost: added, bumped: replaced.is_some() };
+    let kept = pooled.saturating_sub(replaced.unwrap_or_default());
+    if kept.saturating_add(cost) > balance {
+        let cost = cost.saturating_sub(replaced.unwrap_or_default());
+        let shortfall = Shortfall { balance, pooled, cost, bumped: replaced.is_some() };
         return Err(PoolError::InsufficientFunds(shortfall));
     }
     Ok(())

@@ -48,10 +48,10 @@ impl Delegations {
         if account.code != SenderCode::Delegated && !self.counts.contains_key(&sender) {
             return Ok(());
         }
-        match queue.filter(|queue| !queue.is_empty()) {
+        match queue.filter(|queue| !queue.run.is_empty()) {
             None if nonce == account.nonce => Ok(()),
             None => Err(PoolError::OutOfOrderFromDelegated),
-            Some(queue) if queue.get(nonce).is_some() => Ok(()),
+            Some(queue) if nonce < queue.next_nonce() => Ok(()),
             Some(_) => Err(PoolError::InFlightLimit),
         }
     }
@@ -70,16 +70,12 @@ pub(crate) fn authorities(envelope: &OpTxEnvelope) -> Vec<Address> {
     found
 }
 
-/// Refuses a transaction that would delegate an account with several pooled transactions. The sender's own are not
-/// counted: this one follows them in nonce order.
+/// Refuses a transaction that would delegate an account with several pooled transactions, the sender's own included: it
+/// may be meant to take the place of an earlier one.
 pub(crate) fn check_authorities(
     authorities: &[Address],
-    sender: Address,
     senders: &FastMap<Address, SenderQueue>,
 ) -> Result<(), PoolError> {
-    let reserved = authorities
-        .iter()
-        .filter(|authority| **authority != sender)
-        .any(|authority| senders.get(authority).is_some_and(|queue| queue.len() > 1));
+    let reserved = authorities.iter().any(|authority| senders.get(authority).is_some_and(|queue| queue.len() > 1));
     if reserved { Err(PoolError::AuthorityReserved) } else { Ok(()) }
 }

@@ -11,6 +11,9 @@
 //! returned. Executable transactions of a sender are consecutive from its account nonce; their number, the number of
 //! gapped ones, the total number and the total bytes never exceed [`Limits`].
 //!
+//! The L1 data fee is part of what a transaction costs, at the rate of the next block ([`Pool::reprice`]): what its sender
+//! can no longer pay when fees or balances move is dropped with its reason.
+//!
 //! A sender's number of transactions and bytes is bounded too, and a newcomer evicts only what is worth less than itself:
 //! one sender's flood takes at most its own share from the others.
 //!
@@ -30,7 +33,8 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
-pub use admission::{AccountView, MAX_AUTHORIZATIONS, MAX_INIT_CODE_BYTES, Origin, PoolEnv, SenderCode, intrinsic_gas};
+pub use admission::intrinsic_gas;
+pub use admission::{AccountView, Incoming, MAX_AUTHORIZATIONS, MAX_INIT_CODE_BYTES, Origin, PoolEnv, SenderCode};
 pub use best::Best;
 pub use error::{PoolError, Shortfall};
 pub use pool::{AccountUpdate, Added, Limits, Pool, PoolContent, PoolEvent, PoolStatus, Removal};

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, B256, U256, map::HashMap};
 use protocol::RecoveredTx;
 
 use crate::{
-    AccountView, Best, Origin, PoolEnv, PoolError, Pooled,
-    admission::{check_account, check_transaction, max_cost},
-    delegation::{Delegations, authorities, check_authorities},
+    AccountView, Best, Incoming, Origin, PoolEnv, PoolError, Pooled,
+    admission::{Expense, check_account, check_transaction},
+    delegation::{Delegations, check_authorities},
     eviction::{Claim, EvictionIndex},
     queue::SenderQueue,
 };
@@ -69,7 +68,7 @@ pub enum Removal {
     Evicted,
     /// It waited too long behind a gap.
     Expired,
-    /// The account's balance sank below its cost.
+    /// The account's balance is below its cost: the one sank, or the L1 data fee rose.
     Unaffordable,
     /// The builder found that it cannot be executed.
     Invalid,
@@ -94,7 +93,12 @@ impl Removal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PoolEvent {
     /// Became executable: announce it, and build it.
-    Executable(Arc<RecoveredTx>),
+    Executable {
+        /// The transaction.
+        tx: Arc<RecoveredTx>,
+        /// Who had handed it in.
+        origin: Origin,
+    },
     /// Left the pool.
     Dropped {
         /// Its hash.
@@ -154,6 +158,7 @@ struct Advanced {
 pub struct Pool {
     limits: Limits,
     base_fee: u64,
+    data_rate: U256,
     senders: HashMap<Address, SenderQueue>,
     by_hash: HashMap<B256, (Address, u64)>,
     index: EvictionIndex,
@@ -163,12 +168,13 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// An empty pool; `base_fee` is that of the next block, in wei.
+    /// An empty pool; `base_fee` is that of the next block, in wei. L1 data is free until [`Self::reprice`].
     #[must_use]
     pub fn new(limits: Limits, base_fee: u64) -> Self {
         Self {
             limits,
             base_fee,
+            data_rate: U256::ZERO,
             senders: HashMap::default(),
             by_hash: HashMap::default(),
             index: EvictionIndex::default(),
@@ -184,41 +190,42 @@ impl Pool {
     /// Refused; the pool is unchanged.
     pub fn add(
         &mut self,
-        tx: RecoveredTx,
+        incoming: Incoming,
         account: &AccountView,
         env: &PoolEnv,
         now_ms: u64,
         origin: Origin,
     ) -> Result<Added, PoolError> {
+        let tx = &incoming.tx;
         if self.by_hash.contains_key(&tx.hash) {
             return Err(PoolError::AlreadyKnown);
         }
-        check_transaction(&tx, env)?;
+        check_transaction(tx, env)?;
         let sender = tx.sender;
         let advanced = self.advanced(sender, account.nonce);
         let queue = advanced.as_ref().map(|advanced| &advanced.queue).or_else(|| self.senders.get(&sender));
         // The block that the pool has seen may be newer than the caller's view.
         let account = AccountView { nonce: queue.map_or(account.nonce, |queue| queue.nonce), ..*account };
-        let (nonce, cost) = (tx.envelope.nonce(), max_cost(&tx.envelope, env.l1_data_fee));
+        let pooled = Pooled::new(incoming, self.sequence, now_ms, origin);
+        let nonce = pooled.nonce;
         let old = queue.and_then(|queue| queue.get(nonce));
-        let pooled_cost = queue.map_or(U256::ZERO, |queue| queue.cost);
-        check_account(&tx, &account, cost, pooled_cost, old.map(|old| old.cost))?;
+        let expense = Expense {
+            cost: pooled.total_cost(self.data_rate),
+            pooled: queue.map_or(U256::ZERO, |queue| queue.total_cost(self.data_rate)),
+            replaced: old.map(|old| old.total_cost(self.data_rate)),
+        };
+        check_account(&pooled.tx, &account, &expense)?;
         self.delegations.check_sender(sender, nonce, &account, queue)?;
         let executable = nonce <= queue.map_or(account.nonce, SenderQueue::next_nonce);
-        let mut pooled = Pooled::new(tx, env.l1_data_fee, self.sequence, now_ms, origin);
         match old {
             Some(old) if !pooled.outbids(old) => return Err(PoolError::ReplacementUnderpriced),
             Some(_) => {}
             None => self.check_share(queue, executable)?,
         }
         self.check_bytes(&pooled, queue, old)?;
-        if pooled.tx.envelope.authorization_list().is_some() {
-            let authorities = authorities(&pooled.tx.envelope);
-            check_authorities(&authorities, sender, &self.senders)?;
-            pooled.authorities = authorities.into();
-        }
+        check_authorities(&pooled.authorities, &self.senders)?;
         let victims = self.make_room(&pooled, queue, old, executable)?;
-        Ok(self.commit(pooled, account.nonce, advanced, victims))
+        Ok(self.commit(pooled, &account, advanced, victims))
     }
 
     /// The executable transactions, best first.
@@ -246,6 +253,20 @@ impl Pool {
             self.index.rebuild(&self.senders, base_fee);
         }
         self.expire(now_ms, &mut events);
+        events
+    }
+
+    /// L1 data costs this in the next block, in wei for a million bytes: drops what its sender cannot pay any more.
+    pub fn reprice(&mut self, data_rate: U256) -> Vec<PoolEvent> {
+        let mut events = Vec::new();
+        if data_rate > self.data_rate {
+            let dear: Vec<(Address, Vec<u64>)> =
+                self.senders.iter().map(|(sender, queue)| (*sender, queue.unaffordable(data_rate))).collect();
+            for (sender, nonces) in dear.into_iter().filter(|(_, nonces)| !nonces.is_empty()) {
+                self.drop_unaffordable(sender, nonces, &mut events);
+            }
+        }
+        self.data_rate = data_rate;
         events
     }
 
@@ -371,7 +392,7 @@ impl Pool {
     fn commit(
         &mut self,
         pooled: Pooled,
-        account_nonce: u64,
+        account: &AccountView,
         advanced: Option<Advanced>,
         victims: Vec<(Address, u64)>,
     ) -> Added {
@@ -392,12 +413,13 @@ impl Pool {
         self.bytes = self.bytes.saturating_add(pooled.size());
         self.by_hash.insert(hash, (sender, nonce));
         self.delegations.add(&pooled.authorities);
-        let queue = self.senders.entry(sender).or_insert_with(|| SenderQueue::new(account_nonce));
+        let queue = self.senders.entry(sender).or_insert_with(|| SenderQueue::new(account.nonce));
+        queue.balance = account.balance;
         let done = queue.insert(pooled);
         if done.executable {
             let slot = usize::try_from(nonce.saturating_sub(queue.nonce)).unwrap_or(usize::MAX);
             let fresh = queue.run.iter().skip(slot).take(done.promoted.saturating_add(1));
-            events.extend(fresh.map(|tx| PoolEvent::Executable(Arc::clone(&tx.tx))));
+            events.extend(fresh.map(executable));
         }
         let replaced = done.replaced.map(|old| {
             self.forget(&old, Removal::Replaced, &mut events);
@@ -413,12 +435,16 @@ impl Pool {
         let stale = queue.advance(account.nonce);
         let promoted = queue.promote();
         announce_last(queue, promoted, events);
-        let dear = queue.iter().filter(|tx| tx.cost > account.balance).map(|tx| tx.nonce);
-        let dear: Vec<u64> = dear.collect();
+        queue.balance = account.balance;
+        let dear = queue.unaffordable(self.data_rate);
         for tx in &stale {
             self.forget(tx, Removal::NonceUsed, events);
         }
-        for nonce in dear {
+        self.drop_unaffordable(sender, dear, events);
+    }
+
+    fn drop_unaffordable(&mut self, sender: Address, nonces: Vec<u64>, events: &mut Vec<PoolEvent>) {
+        for nonce in nonces {
             self.take(sender, nonce, Removal::Unaffordable, events);
         }
         self.settle(sender, events);
@@ -488,8 +514,12 @@ impl Pool {
     }
 }
 
+fn executable(pooled: &Pooled) -> PoolEvent {
+    PoolEvent::Executable { tx: Arc::clone(&pooled.tx), origin: pooled.origin }
+}
+
 /// Announces the newest part of a run.
 fn announce_last(queue: &SenderQueue, count: usize, events: &mut Vec<PoolEvent>) {
     let fresh = queue.run.iter().skip(queue.run.len().saturating_sub(count));
-    events.extend(fresh.map(|tx| PoolEvent::Executable(Arc::clone(&tx.tx))));
+    events.extend(fresh.map(executable));
 }

@@ -8,7 +8,7 @@ use protocol::RecoveredTx;
 
 use crate::{
     Origin,
-    admission::{max_cost, tip_cap},
+    admission::{Incoming, data_fee, max_cost, tip_cap},
 };
 
 /// A pooled transaction with what the pool needs of it at hand.
@@ -22,8 +22,10 @@ pub struct Pooled {
     pub fee_cap: u128,
     /// Priority fee cap per gas, in wei.
     pub tip_cap: u128,
-    /// The most it can cost, L1 data fee included, in wei.
+    /// The most it can cost on L2, in wei; the L1 data fee comes on top.
     pub cost: U256,
+    /// What the L1 data fee counts of it, in millionths of a byte.
+    pub data_size: u64,
     /// Order of arrival.
     pub sequence: u64,
     /// When it was added, milliseconds since the epoch.
@@ -35,17 +37,19 @@ pub struct Pooled {
 }
 
 impl Pooled {
-    pub(crate) fn new(tx: RecoveredTx, l1_data_fee: U256, sequence: u64, added_ms: u64, origin: Origin) -> Self {
+    pub(crate) fn new(incoming: Incoming, sequence: u64, added_ms: u64, origin: Origin) -> Self {
+        let Incoming { tx, data_size, authorities } = incoming;
         let envelope = &tx.envelope;
         Self {
             nonce: envelope.nonce(),
             fee_cap: envelope.max_fee_per_gas(),
             tip_cap: tip_cap(envelope),
-            cost: max_cost(envelope, l1_data_fee),
+            cost: max_cost(envelope),
+            data_size,
             sequence,
             added_ms,
             origin,
-            authorities: Arc::from([]),
+            authorities: authorities.into(),
             tx: Arc::new(tx),
         }
     }
@@ -60,6 +64,12 @@ impl Pooled {
     #[must_use]
     pub fn size(&self) -> usize {
         self.tx.encoded.len()
+    }
+
+    /// The most it can cost in all, in wei, when L1 data has this rate.
+    #[must_use]
+    pub fn total_cost(&self, data_rate: U256) -> U256 {
+        self.cost.saturating_add(data_fee(self.data_size, data_rate))
     }
 
     /// What the block builder earns per gas; `None` while the fee cap is below the base fee.
@@ -103,11 +113,15 @@ pub(crate) struct Inserted {
 pub(crate) struct SenderQueue {
     /// Account nonce.
     pub(crate) nonce: u64,
+    /// Account balance in wei.
+    pub(crate) balance: U256,
     /// Executable transactions. Shared with snapshots; copied when changed while one is out.
     pub(crate) run: Arc<Vec<Pooled>>,
     pub(crate) gapped: BTreeMap<u64, Pooled>,
-    /// Sum of the costs of all.
+    /// Sum of the costs of all, L1 data fees apart.
     pub(crate) cost: U256,
+    /// Sum of what the L1 data fee counts of all.
+    pub(crate) data_size: u64,
     /// Encoded bytes of all.
     pub(crate) bytes: usize,
 }
@@ -115,6 +129,19 @@ pub(crate) struct SenderQueue {
 impl SenderQueue {
     pub(crate) fn new(nonce: u64) -> Self {
         Self { nonce, ..Self::default() }
+    }
+
+    /// The most all of them can cost: of their L1 data fees together, rounded once.
+    pub(crate) fn total_cost(&self, data_rate: U256) -> U256 {
+        self.cost.saturating_add(data_fee(self.data_size, data_rate))
+    }
+
+    /// Nonces of those that cost more than the account has.
+    pub(crate) fn unaffordable(&self, data_rate: U256) -> Vec<u64> {
+        if self.total_cost(data_rate) <= self.balance {
+            return Vec::new();
+        }
+        self.iter().filter(|tx| tx.total_cost(data_rate) > self.balance).map(|tx| tx.nonce).collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -146,6 +173,7 @@ impl SenderQueue {
     pub(crate) fn insert(&mut self, tx: Pooled) -> Inserted {
         let nonce = tx.nonce;
         self.cost = self.cost.saturating_add(tx.cost);
+        self.data_size = self.data_size.saturating_add(tx.data_size);
         self.bytes = self.bytes.saturating_add(tx.size());
         let mut done = Inserted::default();
         let slot = self.slot(nonce);
@@ -198,6 +226,7 @@ impl SenderQueue {
     /// Takes a transaction that is gone out of the sums.
     fn forget(&mut self, tx: &Pooled) {
         self.cost = self.cost.saturating_sub(tx.cost);
+        self.data_size = self.data_size.saturating_sub(tx.data_size);
         self.bytes = self.bytes.saturating_sub(tx.size());
     }
 

@@ -1,6 +1,7 @@
 //! Table tests of the rules, and the pool against a naive model.
 
 mod model;
+mod promises;
 mod rules;
 
 use alloy_consensus::{SignableTransaction as _, TxEip1559};
@@ -9,20 +10,25 @@ use alloy_primitives::{Address, Bytes, Signature, TxKind, U256};
 use op_alloy_consensus::OpTxEnvelope;
 use protocol::RecoveredTx;
 
-use crate::{AccountView, PoolEnv, SenderCode};
+use crate::{AccountView, Incoming, Limits, Pool, PoolEnv, SenderCode};
 
 const CHAIN: u64 = 42;
 const GWEI: u128 = 1_000_000_000;
 
 fn env() -> PoolEnv {
-    PoolEnv {
-        chain_id: CHAIN,
-        base_fee: 1_000,
-        min_base_fee: 100,
-        block_gas_limit: 30_000_000,
-        min_tip: 1,
-        l1_data_fee: U256::from(7),
-    }
+    PoolEnv { chain_id: CHAIN, min_base_fee: 100, block_gas_limit: 30_000_000, min_tip: 1 }
+}
+
+/// A pool in which every transaction pays 7 wei of L1 data fee.
+fn pool_of(limits: Limits) -> Pool {
+    let mut pool = Pool::new(limits, 1_000);
+    assert!(pool.reprice(U256::from(1_000_000)).is_empty());
+    pool
+}
+
+/// A transaction of 7 bytes, as L1 counts.
+fn incoming(tx: RecoveredTx) -> Incoming {
+    Incoming::new(tx, 7_000_000)
 }
 
 fn rich(nonce: u64) -> AccountView {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_consensus::Header;
-use alloy_primitives::{Address, B256, Bytes, Sealed};
+use alloy_primitives::{Address, B256, Bytes, Sealed, U256};
 use consensus::slices;
 use derivation::{DerivationTip, DeriveError, DerivedBlock, FinalL1};
 use execution::{
@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use protocol::{
     Block, BlockAttributes, CommitCertificate, Domain, Genesis, Height, L1Origin, RecoveredTx, Round,
     block::{HeaderExtra, timestamp_ms},
+    genesis::Params,
     limits::MAX_CLOCK_DRIFT_MS,
 };
 use store::{CommittedBlock, Store, StoreError};
@@ -201,8 +202,7 @@ impl Chain {
     /// # Errors
     /// Only failures of our own disk or state.
     pub fn open_block(&self, head: &Head, leader: Address, timestamp_ms: u64) -> Result<BlockBuilder, ChainError> {
-        let most = head.origin.number.saturating_add(self.genesis.params.max_origin_advance);
-        let mut newest = self.finals.newest().unwrap_or(head.origin.number).clamp(head.origin.number, most);
+        let mut newest = self.newest_origin(head);
         let timestamp_ms = timestamp_ms.max(protocol::block::timestamp_ms(&head.header));
         loop {
             let attributes = self.attributes(head, newest, timestamp_ms, leader)?;
@@ -216,6 +216,27 @@ impl Chain {
                 Err(error) => return Err(InvalidBlock::Open(error.to_string()).into()),
             }
         }
+    }
+
+    /// Number of the newest origin that the block after `head` may have.
+    fn newest_origin(&self, head: &Head) -> u64 {
+        let most = head.origin.number.saturating_add(self.genesis.params.max_origin_advance);
+        self.finals.newest().unwrap_or(head.origin.number).clamp(head.origin.number, most)
+    }
+
+    /// What L1 data costs in the next block if we open it now, in wei for a million bytes.
+    #[must_use]
+    pub fn next_data_rate(&self) -> U256 {
+        let head = self.head();
+        let origin = self.finals.origin(self.newest_origin(&head)).unwrap_or(head.origin);
+        let Params { l1_base_fee_scalar, l1_blob_base_fee_scalar, .. } = self.genesis.params;
+        L1Attributes {
+            origin,
+            sequence_number: 0,
+            base_fee_scalar: l1_base_fee_scalar,
+            blob_base_fee_scalar: l1_blob_base_fee_scalar,
+        }
+        .data_rate()
     }
 
     /// Attributes of the block after `head` with the given origin, from this node's own view of L1.

@@ -8,7 +8,6 @@ use std::{
 use alloy_primitives::{Address, Bytes};
 use alloy_rlp::Decodable;
 use batcher::ports::{self, BatchMessage, Incoming};
-use mempool::Origin;
 use network::{BlocksReply, DecidedBlock, HeadStatus, MessageToken, NetworkEvent, NetworkHandle, Verdict};
 use protocol::{CommitCertificate, Height};
 use rpc::SubmitError;
@@ -148,8 +147,8 @@ impl Peers {
         let (transactions, network) = (self.transactions.clone(), self.network.clone());
         tokio::spawn(async move {
             let mut verdict = Verdict::Ignore;
-            for one in raw {
-                match transactions.submit(one, Origin::Remote).await {
+            for answer in transactions.submit_all(raw).await {
+                match answer {
                     Ok(_) if verdict != Verdict::Reject => verdict = Verdict::Accept,
                     Err(SubmitError::Malformed(_) | SubmitError::InvalidSender | SubmitError::WrongChain { .. }) => {
                         verdict = Verdict::Reject;

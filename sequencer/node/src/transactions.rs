@@ -4,14 +4,18 @@ use std::{
     collections::HashMap,
     io,
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY};
-use execution::{ATTRIBUTES_GAS, L1Attributes, RecoverError, l1_data_fee, next_base_fee, recover};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, keccak256};
+use execution::{ATTRIBUTES_GAS, RecoverError, data_size, next_base_fee, recover};
 use mempool::{
-    AccountUpdate, AccountView, Best, Limits, Origin, Pool, PoolEnv, PoolError, PoolEvent, Pooled, Removal, SenderCode,
+    AccountUpdate, AccountView, Added, Best, Incoming, Limits, Origin, Pool, PoolEnv, PoolError, PoolEvent, Pooled,
+    Removal, SenderCode,
 };
 use parking_lot::Mutex;
 use protocol::{
@@ -54,6 +58,8 @@ pub fn now_ms() -> u64 {
 pub struct Transactions {
     chain: Arc<Chain>,
     pool: Mutex<Pool>,
+    /// Blocks that the pool has been told of.
+    blocks: AtomicU64,
     events: broadcast::Sender<ChainEvent>,
     gossip: mpsc::Sender<Bytes>,
     arrivals: Notify,
@@ -77,8 +83,8 @@ impl Transactions {
         let base_fee = next_base_fee(&chain.head().header, &chain.genesis().params);
         let pool = Mutex::new(Pool::new(limits, base_fee));
         let waiting = Semaphore::new(MAX_WAITING);
-        let (arrivals, journal) = (Notify::new(), Mutex::default());
-        let this = Self { chain, pool, events, gossip, arrivals, waiting, censored, journal };
+        let (blocks, arrivals, journal) = (AtomicU64::new(0), Notify::new(), Mutex::default());
+        let this = Self { chain, pool, blocks, events, gossip, arrivals, waiting, censored, journal };
         (Arc::new(this), outgoing)
     }
 
@@ -125,9 +131,25 @@ impl Transactions {
         done.unwrap_or_else(|_| Err(SubmitError::Refused("transaction worker stopped".to_owned())))
     }
 
+    /// The same for what a peer sent in one message: one after the other, on one worker.
+    pub async fn submit_all(self: &Arc<Self>, raw: Vec<Bytes>) -> Vec<Result<B256, SubmitError>> {
+        let places = u32::try_from(raw.len()).ok().and_then(|count| self.waiting.try_acquire_many(count).ok());
+        let Some(_places) = places else { return vec![Err(SubmitError::PoolFull)] };
+        let this = self.clone();
+        let work = move || {
+            let arrived_ms = now_ms();
+            raw.iter().map(|one| this.admit(one, Origin::Remote, arrived_ms)).collect()
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_default()
+    }
+
     fn admit(&self, raw: &[u8], origin: Origin, arrived_ms: u64) -> Result<B256, SubmitError> {
-        let rules = self.chain.rules();
-        let tx = recover(raw, rules.chain_id).map_err(|error| {
+        // What is known already comes again and again; its hash costs a fiftieth of its sender.
+        if self.pool.lock().contains(keccak256(raw)) {
+            count_refusal(PoolError::AlreadyKnown.name(), origin);
+            return Err(SubmitError::AlreadyKnown);
+        }
+        let tx = recover(raw, self.chain.rules().chain_id).map_err(|error| {
             count_refusal("malformed", origin);
             recover_error(error)
         })?;
@@ -135,31 +157,50 @@ impl Transactions {
         if self.censored == Some(tx.sender) {
             return Ok(hash);
         }
-        let head = self.chain.head();
-        let account = self.account(tx.sender).map_err(|error| SubmitError::Refused(error.to_string()))?;
-        let attributes = L1Attributes {
-            origin: head.origin,
-            sequence_number: head.sequence_number,
-            base_fee_scalar: rules.params.l1_base_fee_scalar,
-            blob_base_fee_scalar: rules.params.l1_blob_base_fee_scalar,
+        let size = data_size(&tx.encoded);
+        let judged = self.add(Incoming::new(tx, size), origin, arrived_ms);
+        let (added, mut events) = judged.map_err(|error| SubmitError::Refused(error.to_string()))?;
+        let verdict = match added {
+            Ok(added) => {
+                metrics::counter!("horae_pool_added_total", "origin" => origin_name(origin)).increment(1);
+                events.extend(added.events);
+                Ok(hash)
+            }
+            Err(error) => {
+                count_refusal(error.name(), origin);
+                Err(pool_error(error))
+            }
         };
+        self.announce(events);
+        verdict
+    }
+
+    /// Judges a transaction by the state and the fees of the next block; also returns what a rise of the L1 data fee made
+    /// the pool drop.
+    fn add(
+        &self,
+        incoming: Incoming,
+        origin: Origin,
+        arrived_ms: u64,
+    ) -> Result<(Result<Added, PoolError>, Vec<PoolEvent>), StateError> {
+        let rules = self.chain.rules();
         let env = PoolEnv {
             chain_id: rules.chain_id,
-            base_fee: next_base_fee(&head.header, &rules.params),
             min_base_fee: rules.params.min_base_fee,
             // What the attributes deposit may use is never left to a user.
             block_gas_limit: rules.params.gas_limit.saturating_sub(ATTRIBUTES_GAS),
             min_tip: MIN_TIP,
-            l1_data_fee: l1_data_fee(&attributes, &tx.encoded),
         };
-        let added = self.pool.lock().add(tx, &account, &env, arrived_ms, origin);
-        let added = added.map_err(|error| {
-            count_refusal(error.name(), origin);
-            pool_error(error)
-        })?;
-        metrics::counter!("horae_pool_added_total", "origin" => origin_name(origin)).increment(1);
-        self.announce(added.events);
-        Ok(hash)
+        loop {
+            let seen = self.blocks.load(Ordering::Acquire);
+            let account = self.account(incoming.sender())?;
+            let mut pool = self.pool.lock();
+            // An account as it was before a block that the pool has seen would be taken for newer than that block.
+            if self.blocks.load(Ordering::Acquire) == seen {
+                let dropped = pool.reprice(self.chain.next_data_rate());
+                return Ok((pool.add(incoming, &account, &env, arrived_ms, origin), dropped));
+            }
+        }
     }
 
     /// Writes a transaction of our own RPC into the journal.
@@ -203,6 +244,7 @@ impl Transactions {
             }
             let this = self.clone();
             let work = move || {
+                this.gauge();
                 this.sync();
                 if repeat {
                     this.repeat(now.saturating_sub(REPEAT_MS));
@@ -240,12 +282,16 @@ impl Transactions {
         Ok(AccountView { nonce: account.nonce, balance: account.balance, code })
     }
 
+    /// Tells everybody what happened. Peers are told of what our own RPC took: what came from a peer is passed on in the
+    /// message it came in.
     fn announce(&self, events: Vec<PoolEvent>) {
         for event in events {
             match event {
-                PoolEvent::Executable(tx) => {
-                    // A full queue drops: gossip is best effort, our own pool keeps the transaction.
-                    let _ = self.gossip.try_send(tx.encoded.clone());
+                PoolEvent::Executable { tx, origin } => {
+                    if origin == Origin::Local {
+                        // A full queue drops: gossip is best effort, our own pool keeps the transaction.
+                        let _ = self.gossip.try_send(tx.encoded.clone());
+                    }
                     let _ = self.events.send(ChainEvent::Pending(tx));
                     self.arrivals.notify_waiters();
                 }
@@ -257,6 +303,10 @@ impl Transactions {
                 }
             }
         }
+    }
+
+    /// Tells how full the pool is.
+    fn gauge(&self) {
         let status = self.pool.lock().status();
         metrics::gauge!("horae_pool_transactions", "state" => "pending").set(status.pending as f64);
         metrics::gauge!("horae_pool_transactions", "state" => "queued").set(status.queued as f64);
@@ -278,8 +328,15 @@ impl Transactions {
             })
             .collect::<Result<_, StateError>>()?;
         let base_fee = next_base_fee(&candidate.executed.block.header, &self.chain.genesis().params);
-        let events = self.pool.lock().on_block(&accounts, base_fee, now_ms());
+        let events = {
+            let mut pool = self.pool.lock();
+            let mut events = pool.on_block(&accounts, base_fee, now_ms());
+            events.extend(pool.reprice(self.chain.next_data_rate()));
+            self.blocks.fetch_add(1, Ordering::Release);
+            events
+        };
         self.announce(events);
+        self.gauge();
         Ok(())
     }
 
@@ -290,10 +347,10 @@ impl Transactions {
         self.pool.lock().best(base_fee)
     }
 
-    /// The same for a block under way: `executed` has the next nonce of each sender with transactions in it.
+    /// The same for a block under way with this base fee: `executed` has the next nonce of each sender with transactions in
+    /// it.
     #[must_use]
-    pub fn best_after(&self, executed: &HashMap<Address, u64>) -> Best {
-        let base_fee = next_base_fee(&self.chain.head().header, &self.chain.genesis().params);
+    pub fn best_after(&self, base_fee: u64, executed: &HashMap<Address, u64>) -> Best {
         self.pool.lock().best_after(base_fee, executed)
     }
 
@@ -309,13 +366,13 @@ impl Transactions {
         self.arrivals.notified()
     }
 
-    /// Drops transactions that the builder found to be invalid in the state they meet.
-    pub fn drop_invalid(&self, hashes: &[B256]) {
+    /// Drops what the builder could not execute in the state it met.
+    pub fn drop_refused(&self, refused: &[(B256, Removal)]) {
         let mut events = Vec::new();
         {
             let mut pool = self.pool.lock();
-            for hash in hashes {
-                events.extend(pool.remove(*hash, Removal::Invalid));
+            for (hash, reason) in refused {
+                events.extend(pool.remove(*hash, *reason));
             }
         }
         self.announce(events);

@@ -7,9 +7,7 @@ use alloy_primitives::B256;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{
-    AccountUpdate, Limits, Origin, Pool, PoolEvent, Pooled, Removal, eviction::EvictionIndex, queue::SenderQueue,
-};
+use crate::{AccountUpdate, Origin, PoolEvent, Pooled, Removal, eviction::EvictionIndex, queue::SenderQueue};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -31,6 +29,10 @@ enum Step {
     Remove {
         pick: prop::sample::Index,
     },
+    /// L1 data costs this from now on, in wei a byte.
+    Reprice {
+        rate: u64,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -46,7 +48,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let block = (1u8..6, 0u64..3, 800u64..1_500, covers, 0u64..60)
         .prop_map(|(from, up, base_fee, covers, wait_ms)| Step::Block { from, up, base_fee, covers, wait_ms });
     let remove = any::<prop::sample::Index>().prop_map(|pick| Step::Remove { pick });
-    prop::collection::vec(prop_oneof![8 => add, 2 => block, 1 => remove], 1..120)
+    // Seven bytes at the highest rate cost more than the cheapest transaction's gas.
+    let reprice = (0u64..6_000_000).prop_map(|rate| Step::Reprice { rate });
+    prop::collection::vec(prop_oneof![8 => add, 2 => block, 1 => remove, 1 => reprice], 1..120)
 }
 
 /// Lifetimes behind a gap, in milliseconds, of peers' transactions and of our own.
@@ -59,10 +63,18 @@ struct Held {
 }
 
 /// What the pool should hold when nothing is ever evicted: per sender, its transactions by nonce.
-#[derive(Default)]
 struct Model {
     nonces: HashMap<Address, u64>,
+    balances: HashMap<Address, U256>,
     held: BTreeMap<(Address, u64), Held>,
+    /// Wei a byte of L1 data.
+    rate: u64,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self { nonces: HashMap::new(), balances: HashMap::new(), held: BTreeMap::new(), rate: 1 }
+    }
 }
 
 impl Model {
@@ -70,10 +82,23 @@ impl Model {
         self.nonces.get(&sender).copied().unwrap_or_default()
     }
 
+    fn balance(&self, sender: Address) -> U256 {
+        self.balances.get(&sender).copied().unwrap_or(rich(0).balance)
+    }
+
+    fn cost(&self, tx: &RecoveredTx) -> U256 {
+        U256::from(21_000 * tx.envelope.max_fee_per_gas() + u128::from(7 * self.rate))
+    }
+
     /// Whether it goes in.
     fn add(&mut self, tx: &RecoveredTx, added_ms: u64, local: bool) -> bool {
         let slot = (tx.sender, tx.envelope.nonce());
         if slot.1 < self.nonce(tx.sender) {
+            return false;
+        }
+        let others = self.held.iter().filter(|(at, _)| at.0 == slot.0 && **at != slot);
+        let costs: U256 = others.map(|(_, held)| self.cost(&held.tx)).sum();
+        if costs + self.cost(tx) > self.balance(tx.sender) {
             return false;
         }
         if let Some(old) = self.held.get(&slot) {
@@ -92,16 +117,29 @@ impl Model {
     /// What a block takes out, by reason.
     fn block(&mut self, from: Address, nonce: u64, balance: U256, now_ms: u64) -> [BTreeSet<B256>; 3] {
         self.nonces.insert(from, nonce);
+        self.balances.insert(from, balance);
+        let rate = self.rate;
         let mut take = |gone: &dyn Fn(&(Address, u64), &Held) -> bool| -> BTreeSet<B256> {
             self.held.extract_if(.., |slot, held| gone(slot, held)).map(|(_, held)| held.tx.hash).collect()
         };
         let stale = take(&|slot, _| slot.0 == from && slot.1 < nonce);
-        let cost = |held: &Held| U256::from(21_000 * held.tx.envelope.max_fee_per_gas() + 7);
+        let cost = |held: &Held| U256::from(21_000 * held.tx.envelope.max_fee_per_gas() + u128::from(7 * rate));
         let dear = take(&|slot, held| slot.0 == from && cost(held) > balance);
         let executable = self.executable();
         let old = |held: &Held| held.added_ms < now_ms.saturating_sub(LIFETIMES[usize::from(held.local)]);
         let gone = self.held.extract_if(.., |_, held| old(held) && !executable.contains(&held.tx.hash));
         [stale, dear, gone.map(|(_, held)| held.tx.hash).collect()]
+    }
+
+    /// What its sender can pay no longer.
+    fn reprice(&mut self, rate: u64) -> BTreeSet<B256> {
+        self.rate = rate;
+        let dear = |((sender, _), held): (&(Address, u64), &Held)| {
+            (self.cost(&held.tx) > self.balance(*sender)).then_some(held.tx.hash)
+        };
+        let dear: BTreeSet<B256> = self.held.iter().filter_map(dear).collect();
+        self.held.retain(|_, held| !dear.contains(&held.tx.hash));
+        dear
     }
 
     fn executable(&self) -> BTreeSet<B256> {
@@ -138,6 +176,7 @@ fn check(pool: &Pool, limits: &Limits, base_fee: u64) -> (Vec<Pooled>, Vec<Poole
         assert!(queue.gapped.iter().all(|(nonce, tx)| *nonce > queue.next_nonce() && tx.nonce == *nonce));
         assert!(queue.gapped.len() <= limits.gapped);
         assert_eq!(queue.cost, queue.iter().map(|tx| tx.cost).sum::<U256>());
+        assert_eq!(queue.data_size, queue.iter().map(|tx| tx.data_size).sum::<u64>());
         assert_eq!(queue.bytes, queue.iter().map(Pooled::size).sum::<usize>());
         assert!(queue.bytes <= limits.account_bytes);
     }
@@ -193,16 +232,16 @@ fn dropped(events: &[PoolEvent], reason: Removal) -> Vec<B256> {
 /// Runs a history; `model` is compared only when the limits are never reached.
 fn run(steps: Vec<Step>, limits: Limits, mut model: Option<Model>) {
     let (mut base_fee, mut now_ms) = (1_000, 0);
-    let mut pool = Pool::new(limits, base_fee);
-    let mut nonces: HashMap<u8, u64> = HashMap::new();
+    let mut pool = pool_of(limits);
+    let mut accounts: HashMap<u8, AccountView> = HashMap::new();
     for step in steps {
         match step {
             Step::Add { from, nonce, fee_cap, tip, local } => {
-                let account = rich(nonces.get(&from).copied().unwrap_or_default());
+                let account = *accounts.entry(from).or_insert_with(|| rich(0));
                 let tx = priced(from, nonce, fee_cap.max(tip), tip);
                 let before = worths(&pool, base_fee);
                 let origin = if local { Origin::Local } else { Origin::Remote };
-                let taken = pool.add(tx.clone(), &account, &env(), now_ms, origin);
+                let taken = pool.add(incoming(tx.clone()), &account, &env(), now_ms, origin);
                 if let Some(model) = &mut model {
                     assert_eq!(taken.is_ok(), model.add(&tx, now_ms, local), "{taken:?}");
                 }
@@ -217,16 +256,24 @@ fn run(steps: Vec<Step>, limits: Limits, mut model: Option<Model>) {
             Step::Block { from, up, base_fee: next, covers, wait_ms } => {
                 base_fee = next;
                 now_ms += wait_ms;
-                let nonce = nonces.entry(from).or_default();
-                *nonce += up;
-                let balance = covers.map_or(U256::MAX, |fee_cap| U256::from(21_000 * fee_cap + 7));
-                let update = AccountUpdate { address: sender(from), nonce: *nonce, balance };
+                let account = accounts.entry(from).or_insert_with(|| rich(0));
+                account.nonce += up;
+                account.balance = covers.map_or(rich(0).balance, |fee_cap| U256::from(21_000 * fee_cap + 7));
+                let AccountView { nonce, balance, .. } = *account;
+                let update = AccountUpdate { address: sender(from), nonce, balance };
                 let events = pool.on_block(&[update], base_fee, now_ms);
                 if let Some(model) = &mut model {
-                    let expected = model.block(sender(from), *nonce, balance, now_ms);
+                    let expected = model.block(sender(from), nonce, balance, now_ms);
                     let found = [Removal::NonceUsed, Removal::Unaffordable, Removal::Expired]
                         .map(|reason| dropped(&events, reason).into_iter().collect::<BTreeSet<_>>());
                     assert_eq!(found, expected);
+                }
+            }
+            Step::Reprice { rate } => {
+                let events = pool.reprice(U256::from(rate) * U256::from(1_000_000));
+                if let Some(model) = &mut model {
+                    let found: BTreeSet<B256> = dropped(&events, Removal::Unaffordable).into_iter().collect();
+                    assert_eq!(found, model.reprice(rate));
                 }
             }
             Step::Remove { pick } => {

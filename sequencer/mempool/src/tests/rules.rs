@@ -10,14 +10,14 @@ use op_alloy_consensus::{OpTxEnvelope, TxDeposit};
 use protocol::signing::address_of;
 
 use super::*;
-use crate::{AccountUpdate, Limits, MAX_AUTHORIZATIONS, Origin, Pool, PoolError, PoolEvent, Removal, intrinsic_gas};
+use crate::{AccountUpdate, MAX_AUTHORIZATIONS, Origin, PoolError, PoolEvent, Removal, intrinsic_gas};
 
 fn pool() -> Pool {
-    Pool::new(Limits::default(), 1_000)
+    pool_of(Limits::default())
 }
 
 fn add(pool: &mut Pool, tx: RecoveredTx, account: AccountView) -> Result<crate::Added, PoolError> {
-    pool.add(tx, &account, &env(), 0, Origin::Remote)
+    pool.add(incoming(tx), &account, &env(), 0, Origin::Remote)
 }
 
 fn dropped(hash: B256, reason: Removal) -> PoolEvent {
@@ -64,7 +64,7 @@ fn single_transactions_are_refused_with_geths_words() {
     }
     let mut small = env();
     small.block_gas_limit = 20_000;
-    let error = pool().add(eip1559(transfer(), 1), &rich(0), &small, 0, Origin::Local).unwrap_err();
+    let error = pool().add(incoming(eip1559(transfer(), 1)), &rich(0), &small, 0, Origin::Local).unwrap_err();
     assert_eq!(error.to_string(), "exceeds block gas limit");
     let deposit = OpTxEnvelope::Deposit(TxDeposit::default().seal_slow());
     assert_eq!(refused(recovered(deposit, sender(1)), rich(0)), "transaction type not supported");
@@ -190,7 +190,7 @@ fn bytes_of_an_account_are_bounded() {
         let gas_limit = 2_000_000;
         eip1559(TxEip1559 { nonce, input, gas_limit, max_fee_per_gas, max_priority_fee_per_gas, ..transfer() }, 1)
     };
-    let mut pool = Pool::new(Limits { account_bytes: 200_000, ..Limits::default() }, 1_000);
+    let mut pool = pool_of(Limits { account_bytes: 200_000, ..Limits::default() });
     add(&mut pool, data(0, 5_000, 90_000), rich(0)).unwrap();
     add(&mut pool, data(5, 5_000, 90_000), rich(0)).unwrap();
     let refused = add(&mut pool, data(1, 5_000, 30_000), rich(0)).unwrap_err().to_string();
@@ -209,7 +209,7 @@ fn bytes_of_an_account_are_bounded() {
 #[test]
 fn one_senders_flood_leaves_the_others_their_place() {
     let limits = Limits { transactions: 400, ..Limits::default() };
-    let mut pool = Pool::new(limits, 1_000);
+    let mut pool = pool_of(limits);
     for from in 0..100 {
         for nonce in 0..4 {
             add(&mut pool, priced(from, nonce, 50_000, 10), rich(0)).unwrap();
@@ -228,7 +228,7 @@ fn one_senders_flood_leaves_the_others_their_place() {
 
 #[test]
 fn a_full_pool_evicts_the_cheapest_tail() {
-    let mut pool = Pool::new(Limits { transactions: 4, ..Limits::default() }, 1_000);
+    let mut pool = pool_of(Limits { transactions: 4, ..Limits::default() });
     // The high bid of sender 1 hides behind its low one and is worth no more.
     let low = add(&mut pool, priced(1, 0, 50_000, 10), rich(0)).unwrap().hash;
     let hidden = add(&mut pool, priced(1, 1, 50_000, 900), rich(0)).unwrap().hash;
@@ -242,7 +242,7 @@ fn a_full_pool_evicts_the_cheapest_tail() {
     assert!(pool.contains(low));
     assert_eq!(pool.status().pending, 4);
     // A fee cap below the base fee is worth less than any tip.
-    let mut pool = Pool::new(Limits { transactions: 1, ..Limits::default() }, 1_000);
+    let mut pool = pool_of(Limits { transactions: 1, ..Limits::default() });
     let stuck = add(&mut pool, priced(1, 0, 900, 800), rich(0)).unwrap().hash;
     let added = add(&mut pool, priced(2, 0, 50_000, 1), rich(0)).unwrap();
     assert!(added.events.contains(&dropped(stuck, Removal::Evicted)));
@@ -250,7 +250,7 @@ fn a_full_pool_evicts_the_cheapest_tail() {
 
 #[test]
 fn waiting_transactions_go_first_and_bytes_count() {
-    let mut pool = Pool::new(Limits { bytes: 1_000, ..Limits::default() }, 1_000);
+    let mut pool = pool_of(Limits { bytes: 1_000, ..Limits::default() });
     let waiting = add(&mut pool, priced(1, 9, 50_000, 40_000), rich(0)).unwrap().hash;
     let data = |from, tip, size: usize| {
         let input = vec![0; size].into();
@@ -295,7 +295,8 @@ fn a_newer_view_of_the_account_advances_its_queue() {
     let added = add(&mut pool, priced(1, 3, 5_000, 1), rich(2)).unwrap();
     assert!(added.pending);
     assert!(added.events.contains(&dropped(old, Removal::NonceUsed)));
-    let announced = |hash| added.events.iter().any(|e| matches!(e, PoolEvent::Executable(tx) if tx.hash == hash));
+    let announced =
+        |hash| added.events.iter().any(|e| matches!(e, PoolEvent::Executable { tx, .. } if tx.hash == hash));
     assert!(announced(waiting) && announced(added.hash));
     assert_eq!((pool.status().pending, pool.status().queued), (2, 0));
 }
@@ -303,9 +304,9 @@ fn a_newer_view_of_the_account_advances_its_queue() {
 #[test]
 fn waiting_ones_expire() {
     let limits = Limits { gapped_lifetime_ms: 100, local_gapped_lifetime_ms: 200, ..Limits::default() };
-    let mut pool = Pool::new(limits, 1_000);
-    let peers = pool.add(priced(1, 9, 5_000, 1), &rich(0), &env(), 50, Origin::Remote).unwrap().hash;
-    let own = pool.add(priced(2, 9, 5_000, 1), &rich(0), &env(), 50, Origin::Local).unwrap().hash;
+    let mut pool = pool_of(limits);
+    let peers = pool.add(incoming(priced(1, 9, 5_000, 1)), &rich(0), &env(), 50, Origin::Remote).unwrap().hash;
+    let own = pool.add(incoming(priced(2, 9, 5_000, 1)), &rich(0), &env(), 50, Origin::Local).unwrap().hash;
     assert!(pool.on_block(&[], 1_000, 150).is_empty());
     assert_eq!(pool.on_block(&[], 1_000, 151), [dropped(peers, Removal::Expired)]);
     assert!(pool.contains(own));

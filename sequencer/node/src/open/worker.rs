@@ -8,6 +8,7 @@ use std::{
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_rlp::Encodable;
 use execution::{BlockBuilder, InvalidTransaction, PushError};
+use mempool::Removal;
 use protocol::{Height, Round, Slice, limits::MAX_CLOCK_DRIFT_MS};
 use rpc::ChainEvent;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -140,8 +141,9 @@ impl Worker {
 
     fn fill(&mut self, place: Place) -> Result<Bytes, ChainError> {
         let own = self.state.own(place).ok_or(ChainError::NotNext(place.0))?;
-        let mut best = self.transactions.best_after(&own.executed);
-        let mut invalid = Vec::new();
+        let base_fee = own.builder.header().base_fee_per_gas.unwrap_or_default();
+        let mut best = self.transactions.best_after(base_fee, &own.executed);
+        let mut refused = Vec::new();
         while let Some(pooled) = best.next_pooled() {
             match own.builder.push(&pooled.tx) {
                 Ok(_) => {
@@ -151,13 +153,9 @@ impl Worker {
                 // What does not fit keeps its place in the pool, and so does everything after it of that sender.
                 Err(PushError::Full(_) | PushError::Deposit) => best.skip_sender(),
                 Err(PushError::Invalid(reason)) => {
-                    // The pool's view may be a block older than the head: such a nonce is not the transaction's fault.
-                    if !matches!(
-                        reason,
-                        InvalidTransaction::NonceTooHigh { .. } | InvalidTransaction::NonceTooLow { .. }
-                    ) {
-                        tracing::debug!(hash = %pooled.tx.hash, %reason, "pooled transaction cannot be executed");
-                        invalid.push(pooled.tx.hash);
+                    if let Some(removal) = removal(&reason) {
+                        tracing::info!(hash = %pooled.tx.hash, %reason, "a pooled transaction cannot be executed");
+                        refused.push((pooled.tx.hash, removal));
                     }
                     best.skip_sender();
                 }
@@ -172,8 +170,9 @@ impl Worker {
             tx.encode(&mut stream);
         }
         own.given = own.builder.transactions().len();
-        if !invalid.is_empty() {
-            self.transactions.drop_invalid(&invalid);
+        // What a new head made of these transactions is for the block after it to say.
+        if !refused.is_empty() && self.chain.head().header.hash() == own.builder.header().parent_hash {
+            self.transactions.drop_refused(&refused);
         }
         Ok(stream.into())
     }
@@ -249,5 +248,15 @@ impl Worker {
             self.grown(round);
         }
         Ok(())
+    }
+}
+
+/// Why a transaction that an open block refused leaves the pool; `None` when it stays: its nonce is a matter of what the
+/// pool has heard of last.
+const fn removal(reason: &InvalidTransaction) -> Option<Removal> {
+    match reason {
+        InvalidTransaction::NonceTooHigh { .. } | InvalidTransaction::NonceTooLow { .. } => None,
+        InvalidTransaction::LackOfFundForMaxFee { .. } => Some(Removal::Unaffordable),
+        _ => Some(Removal::Invalid),
     }
 }

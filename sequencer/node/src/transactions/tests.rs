@@ -12,7 +12,8 @@ use k256::ecdsa::SigningKey;
 use l1::FinalBlocks;
 use op_alloy_consensus::OpTxEnvelope;
 use protocol::{
-    BlockAttributes, Genesis, L1Origin, Member, SequencerSet, SnapshotId, Weight,
+    Genesis, L1Origin, Member, SequencerSet, SnapshotId, Weight,
+    block::L1_BLOCK,
     genesis::{GenesisAccount, L1Contracts, Params},
     signing::{SECP256K1_HALF_ORDER, address_of},
 };
@@ -21,11 +22,15 @@ use store::{Store, StoreConfig};
 use super::*;
 use crate::epochs::Epochs;
 
+mod fees;
+mod killed;
+
 const CHAIN: u64 = 59_902;
 /// The sender's nonce at genesis.
 const NONCE: u64 = 5;
 const BALANCE: u128 = 1_000_000_000_000_000_000;
 const GWEI: u128 = 1_000_000_000;
+const CALLEE: Address = Address::repeat_byte(0xee);
 
 fn key(byte: u8) -> SigningKey {
     SigningKey::from_slice(&[byte; 32]).unwrap()
@@ -35,13 +40,22 @@ fn sign(key: &SigningKey, hash: B256) -> Signature {
     Signature::from(key.sign_prehash_recoverable(hash.as_slice()).unwrap())
 }
 
-fn genesis() -> Arc<Genesis> {
+/// The contract that holds what execution charges for L1 data.
+fn l1_block() -> GenesisAccount {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contracts/artifacts/L1Block.json");
+    let artifact: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let code = &artifact["deployedBytecode"];
+    let code = code.as_str().or_else(|| code["object"].as_str()).unwrap().parse().unwrap();
+    GenesisAccount { nonce: 1, code, ..GenesisAccount::default() }
+}
+
+fn genesis() -> Genesis {
     let l1 = L1Contracts { chain_id: 1, ..L1Contracts::default() };
     let account = |nonce| GenesisAccount { nonce, balance: U256::from(BALANCE), ..GenesisAccount::default() };
     let with_code = |code: Vec<u8>| GenesisAccount { code: code.into(), ..account(NONCE) };
     let delegation = [&[0xef, 0x01, 0x00][..], &[0x77; 20]].concat();
     let member = Member { signer: Address::repeat_byte(1), weight: Weight(1) };
-    Arc::new(Genesis {
+    Genesis {
         chain_id: CHAIN,
         timestamp: 1_700_000_000,
         l1,
@@ -53,9 +67,10 @@ fn genesis() -> Arc<Genesis> {
             (address_of(&key(1)), account(NONCE)),
             (address_of(&key(2)), with_code(vec![0x00])),
             (address_of(&key(3)), with_code(delegation)),
+            (L1_BLOCK, l1_block()),
         ]
         .into(),
-    })
+    }
 }
 
 struct Node {
@@ -65,7 +80,11 @@ struct Node {
 
 impl Node {
     fn new() -> Self {
-        let genesis = genesis();
+        Self::of(genesis())
+    }
+
+    fn of(genesis: Genesis) -> Self {
+        let genesis = Arc::new(genesis);
         let folder = tempfile::tempdir().unwrap();
         let (block, diff) = genesis_block(&genesis, &store::EmptyState).unwrap();
         let store = Store::create(&folder.path().join("db"), &block, &diff, &StoreConfig::default()).unwrap();
@@ -89,15 +108,8 @@ impl Node {
     /// The next block, before any user transaction.
     fn open(&self) -> BlockBuilder {
         let head = self.chain.head();
-        let attributes = BlockAttributes {
-            timestamp_ms: protocol::block::timestamp_ms(&head.header) + 500,
-            leader: Address::repeat_byte(1),
-            origin: head.origin,
-            sequence_number: 1,
-            deposits: Vec::new(),
-        };
-        let state = Arc::new(self.chain.store().latest_state());
-        BlockBuilder::new(self.chain.rules(), &head.header, &attributes, state).unwrap()
+        let time = protocol::block::timestamp_ms(&head.header) + 500;
+        self.chain.open_block(&head, Address::repeat_byte(1), time).unwrap()
     }
 }
 
@@ -111,6 +123,7 @@ struct Draft {
     gas: u64,
     fee_cap: u128,
     tip: u128,
+    to: Address,
     create: bool,
     value: U256,
     input: Vec<u8>,
@@ -130,6 +143,7 @@ impl Default for Draft {
             gas: 100_000,
             fee_cap: 10 * GWEI,
             tip: GWEI,
+            to: CALLEE,
             create: false,
             value: U256::from(1),
             input: Vec::new(),
@@ -145,9 +159,8 @@ impl Draft {
     fn raw(&self) -> Bytes {
         let Self { chain_id, nonce, gas: gas_limit, fee_cap, tip, value, .. } = *self;
         let input: Bytes = self.input.clone().into();
-        let callee = Address::repeat_byte(0xee);
-        let to = if self.create { TxKind::Create } else { TxKind::Call(callee) };
-        let item = AccessListItem { address: callee, storage_keys: vec![B256::ZERO; self.slots] };
+        let to = if self.create { TxKind::Create } else { TxKind::Call(self.to) };
+        let item = AccessListItem { address: CALLEE, storage_keys: vec![B256::ZERO; self.slots] };
         let access_list = if self.slots == 0 { AccessList::default() } else { AccessList(vec![item]) };
         let (max_fee_per_gas, max_priority_fee_per_gas) = (fee_cap, tip);
         match self.kind {
@@ -166,7 +179,7 @@ impl Draft {
             }),
             _ => {
                 let authorize = |index: usize| {
-                    let tuple = Authorization { chain_id: U256::from(CHAIN), address: callee, nonce: index as u64 };
+                    let tuple = Authorization { chain_id: U256::from(CHAIN), address: CALLEE, nonce: index as u64 };
                     let signature = sign(&key(7), tuple.signature_hash());
                     tuple.into_signed(signature)
                 };
@@ -176,7 +189,7 @@ impl Draft {
                     gas_limit,
                     max_fee_per_gas,
                     max_priority_fee_per_gas,
-                    to: callee,
+                    to: self.to,
                     value,
                     access_list,
                     authorization_list: (0..self.authorizations).map(authorize).collect(),
