@@ -1,6 +1,6 @@
 //! Blocks made by hand: real headers, real signatures, one transaction of every type.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use alloy_consensus::{
     Header, Receipt, Sealable, SignableTransaction, TxEip1559, TxEip2930, TxEip7702, TxLegacy, TxReceipt,
@@ -28,8 +28,15 @@ pub fn key(number: u8) -> SigningKey {
     SigningKey::from_slice(keccak256([number]).as_slice()).unwrap()
 }
 
-pub fn signer(number: u8) -> Address {
+/// Addresses of the first keys: deriving one costs more than most calls that ask for it.
+static SIGNERS: LazyLock<Vec<Address>> = LazyLock::new(|| (0..16).map(derive).collect());
+
+fn derive(number: u8) -> Address {
     Address::from_public_key(key(number).verifying_key())
+}
+
+pub fn signer(number: u8) -> Address {
+    SIGNERS.get(usize::from(number)).copied().unwrap_or_else(|| derive(number))
 }
 
 pub fn sign<T: SignableTransaction<Signature>>(tx: T, number: u8) -> Recovered<OpTxEnvelope>
