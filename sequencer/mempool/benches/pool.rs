@@ -103,7 +103,7 @@ fn benches(criterion: &mut Criterion) {
     criterion.bench_function("block with 1,000 senders, new base fee", |bencher| {
         bencher.iter_batched(
             || filled(Limits::default()),
-            |mut pool| pool.on_block(&updates, BASE_FEE + 1, 0),
+            |mut pool| (pool.on_block(&updates, BASE_FEE + 1, 0), pool),
             BatchSize::LargeInput,
         );
     });
