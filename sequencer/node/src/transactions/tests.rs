@@ -378,3 +378,24 @@ async fn the_journal_stays_bounded_by_what_is_pooled() {
     }
     assert_eq!(node.started().with_pool(Pool::status).pending, 1);
 }
+
+#[tokio::test]
+async fn peers_are_told_of_what_our_own_rpc_took_once_it_can_be_executed() {
+    let node = Node::new();
+    let (pool, mut gossip) = Transactions::new(node.chain.clone(), Limits::default(), broadcast::channel(1).0, None);
+    let raw = |nonce| Draft { nonce, ..Draft::default() }.raw();
+    let theirs = Draft { from: 3, ..Draft::default() }.raw();
+    pool.submit(raw(NONCE + 1), Origin::Local).await.unwrap();
+    assert!(gossip.try_recv().is_err(), "it waits behind a gap");
+    // What came from a peer goes on in the message it came in; that it closed our gap is news.
+    let answers = pool.submit_all(vec![raw(NONCE), theirs.clone(), Bytes::from_static(&[1])]).await;
+    assert!(matches!(&answers[..], [Ok(_), Ok(_), Err(SubmitError::Malformed(_))]), "{answers:?}");
+    assert_eq!(gossip.try_recv().unwrap(), raw(NONCE + 1));
+    assert!(gossip.try_recv().is_err());
+    // Known by its hash alone, whoever says it again.
+    for known in [raw(NONCE + 1), theirs] {
+        assert!(matches!(pool.submit(known, Origin::Local).await, Err(SubmitError::AlreadyKnown)));
+    }
+    pool.submit(raw(NONCE + 2), Origin::Local).await.unwrap();
+    assert_eq!(gossip.try_recv().unwrap(), raw(NONCE + 2));
+}
