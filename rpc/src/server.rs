@@ -135,7 +135,8 @@ impl RpcServer {
     /// # Errors
     /// See [`StartError`].
     pub fn methods_of(config: &RpcConfig, backend: Arc<dyn Backend>) -> Result<jsonrpsee::Methods, StartError> {
-        methods(&Arc::new(Context::new(backend, config)), config)
+        let (methods, _costs) = methods(&Arc::new(Context::new(backend, config)), &config.namespaces)?.finish()?;
+        Ok(methods.into())
     }
 
     /// Where it listens, with the real port.

@@ -44,6 +44,12 @@ impl StateReader for Recorder {
         self.state.storage(address, slot)
     }
 
+    /// The account's storage root, which its own node holds, answers this.
+    fn has_storage(&self, address: &Address) -> Result<bool, StateError> {
+        self.seen.lock().viewed.entry(*address).or_default();
+        self.state.has_storage(address)
+    }
+
     fn code(&self, code_hash: &B256) -> Result<Bytes, StateError> {
         let code = self.state.code(code_hash)?;
         let mut seen = self.seen.lock();
