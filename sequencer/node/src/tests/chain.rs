@@ -28,9 +28,11 @@ use crate::{
     backend::{NodeBackend, Vitals},
     chain::Chain,
     committer::Committer,
+    config::Role,
     deadline::Watchdog,
     epochs::Epochs,
     open::OpenBlocks,
+    operator::NodeOperator,
     transactions::{MIN_TIP, Transactions},
 };
 
@@ -155,7 +157,10 @@ pub(crate) async fn start_with(config: RpcConfig, genesis: Genesis, storage: Sto
     let (events, _) = broadcast::channel(64);
     let (transactions, _gossip) = Transactions::new(chain.clone(), mempool::Limits::default(), events.clone(), None);
     let (committer, _announcements) = Committer::new(chain.clone(), transactions.clone(), events.clone());
+    let genesis_hash = chain.head().header.hash();
+    let operator = NodeOperator::new(chain.clone(), Role::Follower, None, "tested".to_owned(), genesis_hash);
     let backend = NodeBackend {
+        operator: Arc::new(operator),
         chain: chain.clone(),
         transactions: transactions.clone(),
         open: OpenBlocks::start(chain.clone(), transactions.clone(), events.clone()).unwrap(),
