@@ -37,8 +37,9 @@ interface ISlashing {
 
     /// @param operatorId Whose signer offended.
     /// @param openedAt Unix seconds; names the case to the staking contract.
-    /// @param weight The operator's weight before it was frozen, whole METIS.
-    /// @param totalWeight Total weight of the newest snapshot at that time.
+    /// @param weight What of the operator's answered then, whole METIS: see {IStaking-freeze}. Whoever leaves before the evidence is
+    /// shown weighs no less, and whoever has nothing left to lose makes nobody else's penalty heavier.
+    /// @param totalWeight Total weight of the set that decided the first offence's height; of the newest batch's if it is not on L1.
     /// @param submitter Who opened it and gets the bounty.
     /// @param status Where it stands.
     /// @param offences How many offences it holds.

@@ -295,7 +295,9 @@ interface IStaking {
 
     /// Slashing only. Opens the operator's case, of which there is one at a time: its weight in snapshots is zero, and whatever was
     /// not yet releasable cannot be claimed, until the case is closed. Its time `caseAt` is the block's.
-    function freeze(uint64 operatorId) external;
+    /// @return atStake What a slash in this case reaches, whole METIS, at most `maxWeight`: self-stake, pool, requests not yet
+    /// releasable and redelegations not yet released. Leave, exit and a stake below the minimum do not lessen it.
+    function freeze(uint64 operatorId) external returns (uint64 atStake);
     /// Slashing only. Closes the case, opened at `caseAt`, without a penalty.
     function unfreeze(uint64 operatorId, uint64 caseAt) external;
     /// Slashing only. Takes `fraction` of the self-stake, of the pool (rewards not yet vested included) and of every unbonding

@@ -26,8 +26,6 @@ contract Slashing is ISlashing {
     uint256 public constant ALONE = 0.01e18;
     /// Percent of what was taken that goes to the submitter.
     uint256 public constant BOUNTY_PERCENT = 15;
-    /// Least weight a case counts with, whole METIS: every member of a set has had it, also one that is now absent or gone.
-    uint64 public constant LEAST_WEIGHT = 20_000;
     /// Range of the appeal window.
     uint64 public constant MIN_APPEAL_WINDOW = 5 seconds;
     uint64 public constant MAX_APPEAL_WINDOW = 14 days;
@@ -36,7 +34,7 @@ contract Slashing is ISlashing {
 
     /// Whose stake is taken.
     IStaking public immutable STAKING;
-    /// Whose newest snapshot is the measure.
+    /// Whose snapshots are the measure.
     ISequencerSet public immutable SEQUENCER_SET;
     /// Which heights are how old.
     IBatchRegistry public immutable REGISTRY;
@@ -67,7 +65,7 @@ contract Slashing is ISlashing {
     uint256 public totalOwed;
 
     /// @param staking Whose stake is taken.
-    /// @param sequencerSet Whose newest snapshot is the measure.
+    /// @param sequencerSet Whose snapshots are the measure.
     /// @param registry Which heights are how old.
     /// @param insurancePool Where what is taken goes.
     /// @param governance_ Who names the council and may cancel.
@@ -292,24 +290,28 @@ contract Slashing is ISlashing {
         if (operatorId == 0) revert UnknownSigner(signer);
         uint64 answersUntil = STAKING.answersUntil(signer);
         if (answersUntil < block.timestamp) revert SignerReleased(signer, answersUntil);
-        uint64 posted = _requireRecent(height, inclusion);
-        if (height <= settledUpTo[operatorId]) revert OffenceSettled(height, settledUpTo[operatorId]);
         bytes32 key = keyOf(operatorId, offence, height, round, index);
         if (recordedIn[key] != 0) revert OffenceKnown(key);
-        caseId = openCaseOf(operatorId);
-        if (caseId == 0) caseId = _openNew(operatorId);
+        caseId = _caseFor(operatorId, height, inclusion);
         recordedIn[key] = caseId;
+        emit OffenceRecorded(caseId, key, signer, offence, height, round, index);
+    }
+
+    /// The operator's open case, or a new one, with an offence at `height` added.
+    function _caseFor(uint64 operatorId, uint64 height, Inclusion calldata inclusion) private returns (uint256 caseId) {
+        (uint64 posted, uint64 snapshotId) = _requireRecent(height, inclusion);
+        if (height <= settledUpTo[operatorId]) revert OffenceSettled(height, settledUpTo[operatorId]);
+        caseId = openCaseOf(operatorId);
+        if (caseId == 0) caseId = _openNew(operatorId, snapshotId);
         Case storage self = _cases[caseId - 1];
         ++self.offences;
         uint64 settles = height < posted ? height : posted;
         if (settles > self.settles) self.settles = settles;
-        emit OffenceRecorded(caseId, key, signer, offence, height, round, index);
     }
 
-    function _openNew(uint64 operatorId) private returns (uint256 caseId) {
-        uint64 weight = STAKING.weightOf(operatorId);
-        if (weight < LEAST_WEIGHT) weight = LEAST_WEIGHT;
-        uint64 totalWeight = SEQUENCER_SET.snapshotAt(SEQUENCER_SET.latestId()).totalWeight;
+    function _openNew(uint64 operatorId, uint64 snapshotId) private returns (uint256 caseId) {
+        uint64 totalWeight = SEQUENCER_SET.snapshotAt(snapshotId).totalWeight;
+        uint64 weight = STAKING.freeze(operatorId);
         _cases.push(
             Case({
                 operatorId: operatorId,
@@ -327,14 +329,20 @@ contract Slashing is ISlashing {
         _newest[operatorId] = uint64(caseId);
         _open.add(caseId);
         emit CaseOpened(caseId, operatorId, msg.sender, weight, totalWeight, uint64(executableAt(caseId)));
-        STAKING.freeze(operatorId);
     }
 
     /// A height that L1 knows must have been posted within the time stake answers for it.
     /// @return posted Newest height on L1.
-    function _requireRecent(uint64 height, Inclusion calldata inclusion) private view returns (uint64 posted) {
-        posted = REGISTRY.head().height;
-        if (height > posted) return posted;
+    /// @return snapshotId Whose set decided the height: that of its batch. For what is not on L1 yet the newest batch's, because a
+    /// newer snapshot can be taken by anyone, of stake that came or left after the offence. Before the first batch the genesis set.
+    function _requireRecent(uint64 height, Inclusion calldata inclusion)
+        private
+        view
+        returns (uint64 posted, uint64 snapshotId)
+    {
+        IBatchRegistry.Head memory head = REGISTRY.head();
+        posted = head.height;
+        if (height > posted) return (posted, head.snapshotId == 0 ? 1 : head.snapshotId);
         if (
             height < inclusion.header.firstHeight || height > inclusion.header.lastHeight
                 || !REGISTRY.isAccepted(inclusion.header, inclusion.acceptedAt, inclusion.bitmap)
@@ -344,6 +352,7 @@ contract Slashing is ISlashing {
         if (uint256(inclusion.acceptedAt) + STAKING.unbondingDelay() < block.timestamp) {
             revert OffenceTooOld(height, inclusion.acceptedAt);
         }
+        return (posted, inclusion.header.snapshotId);
     }
 
     /// Weight of the other operators whose cases were opened within the window before or after case `position`. Walks over the

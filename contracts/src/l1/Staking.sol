@@ -52,13 +52,18 @@ contract Staking is StakingOperators, StakingDelegation {
     }
 
     /// @inheritdoc IStaking
-    function freeze(uint64 operatorId) external onlySlashing {
+    function freeze(uint64 operatorId) external onlySlashing returns (uint64 atStake) {
         Operator storage self = _operators[operatorId];
         _requireRegistered(self, operatorId);
         _requireNoCase(operatorId);
         self.frozen = true;
         caseOf[operatorId] = uint64(block.timestamp);
         emit Frozen(operatorId, uint64(block.timestamp));
+        Pool storage delegated = _pools[operatorId];
+        Book storage book = _book(operatorId);
+        uint256 scaled = _above(book.requested, block.timestamp) + _above(book.moved, block.timestamp);
+        uint256 amount = uint256(self.stake) + delegated.assets + delegated.unvested;
+        return _capped(amount + _amount(operatorId, scaled), maxWeight);
     }
 
     /// @inheritdoc IStaking
@@ -208,7 +213,7 @@ contract Staking is StakingOperators, StakingDelegation {
         uint256 index = _index(operatorId);
         uint256 next = index * (ALL - fraction) / ALL;
         if (next < MIN_INDEX) (next, fraction) = (0, ALL);
-        uint256 liable = book.requested.latest() - book.requested.upperLookup(uint48(caseAt));
+        uint256 liable = _above(book.requested, caseAt);
         uint256 kept = Math.ceilDiv(liable * next, RAY);
         uint256 before = liable * index / RAY;
         // Rounded so that what stays covers scaled × index of every request.

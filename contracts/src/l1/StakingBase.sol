@@ -31,10 +31,12 @@ abstract contract StakingBase is IStaking {
     /// What one series of an operator answers with and for. Keys are unix seconds, but slot numbers in `waiting`.
     /// @param losses RAY minus index, by the time of the case.
     /// @param requested Sum of scaled amounts, by release.
+    /// @param moved The same of redelegations, which answer from where they are now.
     /// @param waiting Sum of scaled weight that leaves in a slot after the one it was requested in, by that slot.
     struct Book {
         Checkpoints.Trace208 losses;
         Checkpoints.Trace208 requested;
+        Checkpoints.Trace208 moved;
         Checkpoints.Trace208 waiting;
     }
 
@@ -228,9 +230,9 @@ abstract contract StakingBase is IStaking {
         returns (uint256 requestId)
     {
         Book storage book = _book(operatorId);
-        uint128 scaled = (amount * RAY / _index(operatorId)).toUint128();
+        uint128 scaled = _scaled(operatorId, amount);
         _add(book.requested, releaseAt, scaled);
-        requestId = _newRequest(account == address(0) ? address(uint160(operatorId)) : account);
+        requestId = _newRequest(_holder(operatorId, account));
         Request storage request = _requests[requestId];
         (request.account, request.operatorId, request.series) = (account, operatorId, _pools[operatorId].series);
         (request.scaled, request.releaseAt) = (scaled, releaseAt);
@@ -246,8 +248,7 @@ abstract contract StakingBase is IStaking {
     }
 
     function _close(uint256 requestId, Request memory request) internal {
-        address holder = request.account == address(0) ? address(uint160(request.operatorId)) : request.account;
-        uint64[] storage list = _open[holder];
+        uint64[] storage list = _open[_holder(request.operatorId, request.account)];
         // At most MAX_REQUESTS, and it is in there.
         uint256 i;
         while (list[i] != requestId) ++i;
@@ -278,9 +279,14 @@ abstract contract StakingBase is IStaking {
         totalRewards -= vested;
     }
 
-    function _add(Checkpoints.Trace208 storage trace, uint256 key, uint256 amount) private {
+    function _add(Checkpoints.Trace208 storage trace, uint256 key, uint256 amount) internal {
         // Keys are times or fewer; a sum of what was once METIS divided by a billionth stays far below 2^208.
         trace.push(uint48(key), uint208(trace.latest() + amount));
+    }
+
+    /// What was added under keys above `key`.
+    function _above(Checkpoints.Trace208 storage trace, uint256 key) internal view returns (uint256) {
+        return trace.latest() - trace.upperLookup(uint48(key));
     }
 
     function _load(uint256 requestId) internal view returns (Request memory) {
@@ -295,6 +301,16 @@ abstract contract StakingBase is IStaking {
     /// Slash index of the current series; never zero.
     function _index(uint64 operatorId) internal view returns (uint256) {
         return RAY - _book(operatorId).losses.latest();
+    }
+
+    /// What is worth `amount` with the index of now.
+    function _scaled(uint64 operatorId, uint256 amount) internal view returns (uint128) {
+        return (amount * RAY / _index(operatorId)).toUint128();
+    }
+
+    /// What `scaled` is worth with the index of now.
+    function _amount(uint64 operatorId, uint256 scaled) internal view returns (uint256) {
+        return scaled * _index(operatorId) / RAY;
     }
 
     /// Whether a case is open that the request answers for: one opened before its release.
@@ -323,9 +339,7 @@ abstract contract StakingBase is IStaking {
     function _waiting(uint64 operatorId, Operator storage self) internal view returns (uint256) {
         // The newest request's slot has begun: spares reading the book.
         if (self.lastReleaseAt <= block.timestamp + _UNBONDING_DELAY + _CHURN_PERIOD) return 0;
-        Book storage book = _book(operatorId);
-        uint256 left = book.waiting.upperLookup(uint48(block.timestamp / _CHURN_PERIOD));
-        return (book.waiting.latest() - left) * _index(operatorId) / RAY;
+        return _amount(operatorId, _above(_book(operatorId).waiting, block.timestamp / _CHURN_PERIOD));
     }
 
     function _weight(uint64 operatorId, Operator storage self, uint64 most) internal view returns (uint64) {
@@ -336,8 +350,18 @@ abstract contract StakingBase is IStaking {
             Pool storage delegated = _pools[operatorId];
             amount += delegated.assets + _vested(delegated);
         }
-        amount = (amount + _waiting(operatorId, self)) / 1 ether;
+        return _capped(amount + _waiting(operatorId, self), most);
+    }
+
+    /// Whole METIS of `amount`, at most `most`.
+    function _capped(uint256 amount, uint64 most) internal pure returns (uint64) {
+        amount /= 1 ether;
         return amount < most ? uint64(amount) : most;
+    }
+
+    /// Whose list a request is on.
+    function _holder(uint64 operatorId, address account) private pure returns (address) {
+        return account == address(0) ? address(uint160(operatorId)) : account;
     }
 
     function _pay(address to, uint256 amount) internal {

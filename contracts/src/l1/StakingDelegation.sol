@@ -55,22 +55,23 @@ abstract contract StakingDelegation is StakingBase {
         _requirePositive(amount);
         newShares = _mint(toOperatorId, amount, minShares);
 
-        uint256 index = _index(operatorId);
         uint64 releaseAt = uint64(block.timestamp) + _UNBONDING_DELAY;
         if (self.exited && releaseAt < self.lastReleaseAt) releaseAt = self.lastReleaseAt;
         uint32 toSeries = _pools[toOperatorId].series;
         _delegations[toOperatorId][toSeries][msg.sender].locked += uint128(newShares);
         requestId = _newRequest(msg.sender);
+        uint128 scaled = _scaled(operatorId, amount);
+        _add(_book(operatorId).moved, releaseAt, scaled);
         _requests[requestId] = Request({
             account: msg.sender,
             operatorId: operatorId,
             series: series,
-            scaled: (amount * RAY / index).toUint128(),
+            scaled: scaled,
             releaseAt: releaseAt,
             toOperatorId: toOperatorId,
             lockedShares: uint128(newShares),
             toSeries: toSeries,
-            lossSeen: uint96(RAY - index)
+            lossSeen: uint96(RAY - _index(operatorId))
         });
         emit Redelegated(requestId, operatorId, msg.sender, toOperatorId, amount, releaseAt);
     }

@@ -280,9 +280,12 @@ contract StakeHandler is TestBase, StdAssertions, StdCheats, StdUtils {
     function freeze(uint256 pick) external {
         (uint64 id, IStaking.Operator memory self) = _operator(pick);
         if (id == 0 || self.frozen || pick % 3 != 0) return;
+        uint256 most = _liable(id, self.stake);
         vm.prank(_STAKING.slashing());
-        _STAKING.freeze(id);
+        uint256 atStake = _STAKING.freeze(id);
         assertEq(_STAKING.weightOf(id), 0);
+        if (atStake < _STAKING.maxWeight()) assertApproxEqAbs(atStake, most / 1e18, 1);
+        else assertGe(most / 1e18 + 1, atStake);
     }
 
     function unfreeze(uint256 pick) external {
@@ -322,6 +325,18 @@ contract StakeHandler is TestBase, StdAssertions, StdCheats, StdUtils {
         lost += pool.assets * fraction / 1e18 + pool.unvested * fraction / 1e18;
         lost += _lostRequests(id, pool.series, caseAt, fraction, before);
         assertApproxEqAbs(amount, lost, 4 * (requests.length + slashes + 1) + lost / 1e17);
+    }
+
+    /// What a slash opened now reaches, piece by piece.
+    function _liable(uint64 id, uint256 sum) private view returns (uint256) {
+        IStaking.PoolView memory pool = _STAKING.pool(id);
+        sum += pool.assets + pool.unvested;
+        for (uint256 i; i < requests.length; ++i) {
+            IStaking.Unbonding memory open = _STAKING.unbonding(requests[i]);
+            if (open.operatorId != id || open.series != pool.series || open.releaseAt <= block.timestamp) continue;
+            sum += open.amount;
+        }
+        return sum;
     }
 
     /// Requests liable in the case have lost the fraction, the others nothing.
