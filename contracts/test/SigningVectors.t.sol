@@ -10,7 +10,7 @@ import {Test} from "./utils/Test.sol";
 contract SigningVectorsTest is Test, SigningVectors {
     function check(bytes32 digest, bytes32[] calldata words, uint256 total, uint256 bitmap, bytes calldata signatures)
         external
-        pure
+        view
         returns (uint256)
     {
         return Certificate.check(digest, words, total, bitmap, signatures);

@@ -31,8 +31,16 @@ contract BatchRegistry is IBatchRegistry {
     /// Version byte of a channel that says: the queue's items and nothing else.
     bytes1 public constant QUEUE_ONLY = 0x02;
 
-    /// Length of an encoded header.
-    uint256 private constant _HEADER_BYTES = 14 * 32;
+    /// Places of the head's fields.
+    uint256 private constant _HEIGHT = 32;
+    uint256 private constant _SNAPSHOT_ID = 72;
+    uint256 private constant _DEPOSIT_COUNT = 96;
+    uint256 private constant _L1_ORIGIN_NUMBER = 136;
+    uint256 private constant _ACCEPTED_AT = 168;
+    uint256 private constant _GRACE = 200;
+    uint256 private constant _BITMAP = 224;
+    /// Where the encoded header ends in a call: 14 words after the selector.
+    uint256 private constant _HEADER_END = 452;
 
     /// Whose stake answers for the signatures.
     IStaking public immutable STAKING;
@@ -56,7 +64,8 @@ contract BatchRegistry is IBatchRegistry {
         uint64 releaseAt;
     }
 
-    Head private _head;
+    /// The fields of {Head}, the first lowest. Packed by hand: the compiler writes a slot once a field.
+    uint256 private _head;
     /// @inheritdoc IBatchRegistry
     mapping(uint64 index => bytes32) public commitmentOf;
     /// @inheritdoc IBatchRegistry
@@ -95,7 +104,7 @@ contract BatchRegistry is IBatchRegistry {
         permissionlessAfter = permissionlessAfter_;
         bond = bond_;
         _METIS = IERC20(staking.metis());
-        _head.acceptedAt = uint32(block.timestamp);
+        _head = block.timestamp << _ACCEPTED_AT;
     }
 
     /// @inheritdoc IBatchRegistry
@@ -106,7 +115,7 @@ contract BatchRegistry is IBatchRegistry {
         bytes calldata signatures,
         bytes calldata data
     ) external {
-        Head memory previous = _head;
+        Head memory previous = head();
         _checkPlace(header, previous);
         _checkOrigin(header, previous);
         uint256 grace = _grace(previous);
@@ -114,7 +123,7 @@ contract BatchRegistry is IBatchRegistry {
         _checkData(header.dataHash, data);
         // `header.hash()`, from the header's own words: it has no dynamic part and is the first argument. Words that are too
         // large for their fields revert in the event.
-        bytes32 batchHash = keccak256(bytes.concat(Signing.BATCH_HEADER_TYPEHASH, msg.data[4:4 + _HEADER_BYTES]));
+        bytes32 batchHash = keccak256(bytes.concat(Signing.BATCH_HEADER_TYPEHASH, msg.data[4:_HEADER_END]));
         uint256 totalWeight = _checkSet(header.snapshotId, previous.snapshotId, members);
         Certificate.check(Signing.digest(_domainSeparator(), batchHash), members, totalWeight, bitmap, signatures);
         _accept(header, batchHash, bitmap, grace);
@@ -123,7 +132,7 @@ contract BatchRegistry is IBatchRegistry {
 
     /// @inheritdoc IBatchRegistry
     function submitPermissionless(BatchHeader calldata header) external {
-        Head memory previous = _head;
+        Head memory previous = head();
         uint256 openFrom = uint256(previous.acceptedAt) + permissionlessAfter;
         if (block.timestamp < openFrom) revert NotSilent(uint64(openFrom));
         _checkPlace(header, previous);
@@ -166,11 +175,6 @@ contract BatchRegistry is IBatchRegistry {
     }
 
     /// @inheritdoc IBatchRegistry
-    function head() external view returns (Head memory) {
-        return _head;
-    }
-
-    /// @inheritdoc IBatchRegistry
     function depositDeadline() external view returns (uint64) {
         return _DEPOSIT_DEADLINE;
     }
@@ -180,26 +184,44 @@ contract BatchRegistry is IBatchRegistry {
         return _SNAPSHOT_GRACE;
     }
 
+    /// @inheritdoc IBatchRegistry
+    function head() public view returns (Head memory newest) {
+        uint256 word = _head;
+        newest.index = uint32(word);
+        newest.height = uint40(word >> _HEIGHT);
+        newest.snapshotId = uint24(word >> _SNAPSHOT_ID);
+        newest.depositCount = uint40(word >> _DEPOSIT_COUNT);
+        newest.l1OriginNumber = uint32(word >> _L1_ORIGIN_NUMBER);
+        newest.acceptedAt = uint32(word >> _ACCEPTED_AT);
+        newest.grace = uint24(word >> _GRACE);
+        newest.bitmap = uint32(word >> _BITMAP);
+    }
+
     /// The batch follows the previous one without a gap.
     function _checkPlace(BatchHeader calldata header, Head memory previous) private view {
-        uint64 index = uint64(previous.index) + 1;
+        uint64 index = previous.index;
+        uint64 first = previous.height;
+        // Both count from L1's own 32 and 40 bits.
+        unchecked {
+            (++index, ++first);
+        }
         if (header.index != index) revert WrongIndex(header.index, index);
         // The commitment holds the parent's hash, so that it need not be stored a second time.
-        bytes32 parent = index == 1 ? bytes32(0) : commitmentOf[uint64(previous.index)];
-        bytes32 claimed =
-            index == 1 ? header.parentHash : _commitment(header.parentHash, previous.acceptedAt, previous.bitmap);
-        if (claimed != parent) revert WrongParent(header.parentHash);
-        uint64 first = uint64(previous.height) + 1;
-        if (header.firstHeight != first || header.lastHeight < first || header.lastHeight - first >= MAX_BATCH_BLOCKS) {
-            revert WrongHeights(header.firstHeight, header.lastHeight, first);
+        bytes32 claimed = header.parentHash;
+        if (previous.index != 0) claimed = _commitment(claimed, previous.acceptedAt, previous.bitmap);
+        if (claimed != commitmentOf[previous.index]) revert WrongParent(header.parentHash);
+        uint64 last = header.lastHeight;
+        if (header.firstHeight != first || last < first || last - first >= MAX_BATCH_BLOCKS) {
+            revert WrongHeights(header.firstHeight, last, first);
         }
     }
 
     /// The origin is a block of this L1. Beyond the 8,191 blocks whose hash L1 remembers, its signers alone answer.
     function _checkOrigin(BatchHeader calldata header, Head memory previous) private view {
         uint64 number = header.l1OriginNumber;
+        bytes32 hash = header.l1OriginHash;
         if (number < previous.l1OriginNumber || number >= block.number) revert OriginOutOfRange(number);
-        if (!L1History.agrees(number, header.l1OriginHash)) revert WrongOrigin(number, header.l1OriginHash);
+        if (!L1History.agrees(number, hash)) revert WrongOrigin(number, hash);
     }
 
     /// L2 has executed exactly what was queued up to the origin, and nothing waits longer than the deadline.
@@ -207,19 +229,24 @@ contract BatchRegistry is IBatchRegistry {
         uint64 consumed = header.depositCount;
         (uint64 lastBlock, uint64 nextBlock, uint64 nextTimestamp) = DEPOSIT_QUEUE.boundary(consumed);
         uint64 origin = header.l1OriginNumber;
-        if (lastBlock > origin || (nextBlock != 0 && nextBlock <= origin)) revert WrongDepositCount(consumed);
-        if (nextBlock != 0 && block.timestamp > nextTimestamp + _DEPOSIT_DEADLINE + grace) {
+        if (lastBlock > origin) revert WrongDepositCount(consumed);
+        if (nextBlock == 0) return;
+        if (nextBlock <= origin) revert WrongDepositCount(consumed);
+        if (block.timestamp > nextTimestamp + _DEPOSIT_DEADLINE + grace) {
             revert DepositOverdue(consumed, nextTimestamp);
         }
     }
 
     /// Seconds by which the deposit deadline is extended: silence adds to it, time takes from it.
     function _grace(Head memory previous) private view returns (uint256 grace) {
-        uint256 gap = block.timestamp - previous.acceptedAt;
-        uint256 allowed = _DEPOSIT_DEADLINE / 2;
-        grace = previous.grace;
-        grace = grace > gap / GRACE_FADE ? grace - gap / GRACE_FADE : 0;
-        if (gap > allowed) grace += gap - allowed;
+        // Differences of what is compared just before, and seconds since another time of this L1.
+        unchecked {
+            uint256 gap = block.timestamp - previous.acceptedAt;
+            uint256 allowed = _DEPOSIT_DEADLINE / 2;
+            uint256 faded = gap / GRACE_FADE;
+            if (previous.grace > faded) grace = previous.grace - faded;
+            if (gap > allowed) grace += gap - allowed;
+        }
     }
 
     /// The words are those of a snapshot that may still be used.
@@ -245,17 +272,12 @@ contract BatchRegistry is IBatchRegistry {
     function _accept(BatchHeader calldata header, bytes32 batchHash, uint256 bitmap, uint256 grace) private {
         // The numbers are bounded by what L1 itself has counted (seconds until 2106, snapshots in blocks), heights by 4,096 a
         // batch, the bitmap by the members of a set.
-        _head = Head({
-            index: uint32(header.index),
-            height: uint40(header.lastHeight),
-            snapshotId: uint24(header.snapshotId),
-            depositCount: uint40(header.depositCount),
-            l1OriginNumber: uint32(header.l1OriginNumber),
-            acceptedAt: uint32(block.timestamp),
-            grace: uint24(grace < type(uint24).max ? grace : type(uint24).max),
-            bitmap: uint32(bitmap)
-        });
-        commitmentOf[header.index] = _commitment(batchHash, uint64(block.timestamp), bitmap);
+        if (grace > type(uint24).max) grace = type(uint24).max;
+        uint64 index = header.index;
+        uint256 word = index | (uint256(header.lastHeight) << _HEIGHT) | (uint256(header.snapshotId) << _SNAPSHOT_ID);
+        word |= (uint256(header.depositCount) << _DEPOSIT_COUNT) | (uint256(header.l1OriginNumber) << _L1_ORIGIN_NUMBER);
+        _head = word | (block.timestamp << _ACCEPTED_AT) | (grace << _GRACE) | (bitmap << _BITMAP);
+        commitmentOf[index] = _commitment(batchHash, uint64(block.timestamp), bitmap);
     }
 
     /// Hash over all blobs of this transaction.
@@ -280,6 +302,6 @@ contract BatchRegistry is IBatchRegistry {
     }
 
     function _commitment(bytes32 batchHash, uint64 acceptedAt, uint256 bitmap) private pure returns (bytes32) {
-        return keccak256(abi.encode(batchHash, acceptedAt, bitmap));
+        return keccak256(bytes.concat(batchHash, bytes32(uint256(acceptedAt)), bytes32(bitmap)));
     }
 }

@@ -25,6 +25,8 @@ contract DepositQueue is IDepositQueue {
     /// First bytes of the code of an EIP-7702 account: it is still its key's account.
     bytes3 private constant _DELEGATION_PREFIX = 0xef0100;
     uint256 private constant _DELEGATION_BYTES = 23;
+    uint256 private constant _PER_WORD = 3;
+    uint256 private constant _ITEM_BITS = 80;
 
     /// L2 gas all items of one L1 block may ask for; must fit one L2 block.
     uint64 public immutable MAX_BLOCK_GAS;
@@ -34,12 +36,15 @@ contract DepositQueue is IDepositQueue {
 
     /// @inheritdoc IDepositQueue
     uint256 public totalLocked;
+    /// @inheritdoc IDepositQueue
+    uint64 public count;
     /// Use of the newest L1 block that queued something.
     uint64 private _usedBlock;
     uint64 private _usedGas;
     uint64 private _usedBytes;
-    /// Per item `block number << 40 | timestamp`; three share a slot.
-    uint80[] private _items;
+    /// Per item `block number << 40 | timestamp`, never zero; three share a word. A mapping, so that reading an item need not read the
+    /// number of items first.
+    mapping(uint256 word => uint256) private _items;
 
     /// @param metis_ METIS token.
     /// @param maxBlockGas L2 gas one L1 block may queue: at most the L2 gas limit less the attributes deposit.
@@ -86,14 +91,9 @@ contract DepositQueue is IDepositQueue {
     }
 
     /// @inheritdoc IDepositQueue
-    function count() external view returns (uint64) {
-        return uint64(_items.length);
-    }
-
-    /// @inheritdoc IDepositQueue
     function itemAt(uint64 index) external view returns (uint64 blockNumber, uint64 timestamp) {
-        if (index >= _items.length) revert UnknownItem(index);
-        return _unpack(_items[index]);
+        (blockNumber, timestamp) = _unpack(_items[index / _PER_WORD], index % _PER_WORD);
+        if (blockNumber == 0) revert UnknownItem(index);
     }
 
     /// @inheritdoc IDepositQueue
@@ -102,10 +102,14 @@ contract DepositQueue is IDepositQueue {
         view
         returns (uint64 lastBlock, uint64 nextBlock, uint64 nextTimestamp)
     {
-        uint256 length = _items.length;
-        if (consumed > length) revert UnknownItem(consumed);
-        if (consumed != 0) (lastBlock,) = _unpack(_items[consumed - 1]);
-        if (consumed != length) (nextBlock, nextTimestamp) = _unpack(_items[consumed]);
+        uint256 place = consumed % _PER_WORD;
+        uint256 word = _items[consumed / _PER_WORD];
+        (nextBlock, nextTimestamp) = _unpack(word, place);
+        if (consumed == 0) return (0, nextBlock, nextTimestamp);
+        // The item before is in the same word, or the last of the word before.
+        if (place == 0) (lastBlock,) = _unpack(_items[consumed / _PER_WORD - 1], _PER_WORD - 1);
+        else (lastBlock,) = _unpack(word, place - 1);
+        if (lastBlock == 0) revert UnknownItem(consumed);
     }
 
     /// @inheritdoc IDepositQueue
@@ -123,7 +127,9 @@ contract DepositQueue is IDepositQueue {
         if (gasLimit < minimum) revert GasLimitTooLow(gasLimit, minimum);
         if (gasLimit > MAX_GAS_LIMIT) revert GasLimitTooHigh(gasLimit, MAX_GAS_LIMIT);
         _use(gasLimit, ITEM_BYTES + data.length);
-        _items.push((uint80(uint40(block.number)) << 40) | uint40(block.timestamp));
+        uint256 index = count++;
+        uint256 item = (uint256(uint40(block.number)) << 40) | uint40(block.timestamp);
+        _items[index / _PER_WORD] |= item << (_ITEM_BITS * (index % _PER_WORD));
         emit TransactionDeposited(
             _depositor(), to, DEPOSIT_VERSION, abi.encodePacked(mint, value, gasLimit, isCreation, data)
         );
@@ -155,7 +161,9 @@ contract DepositQueue is IDepositQueue {
         return AddressAlias.toL2(msg.sender);
     }
 
-    function _unpack(uint80 item) private pure returns (uint64 blockNumber, uint64 timestamp) {
-        return (uint64(item >> 40), uint64(uint40(item)));
+    /// Zeros if there is no such item.
+    function _unpack(uint256 word, uint256 place) private pure returns (uint64 blockNumber, uint64 timestamp) {
+        uint256 item = word >> (_ITEM_BITS * place);
+        return (uint40(item >> 40), uint40(item));
     }
 }
