@@ -97,7 +97,8 @@ contract Deploy is ScriptBase {
             appealSunset: uint64(vm.envOr("APPEAL_SUNSET", block.timestamp + 2 * 365 days)),
             rewards: IRewards.Config({
                 rate: uint128(vm.envOr("REWARD_RATE", uint256(0.02 ether))),
-                feePeriod: uint64(vm.envOr("FEE_PERIOD", uint256(1 days)))
+                feePeriod: uint64(vm.envOr("FEE_PERIOD", uint256(1 days))),
+                metisPerEther: uint128(vm.envOr("METIS_PER_ETHER", uint256(200 ether)))
             })
         });
     }

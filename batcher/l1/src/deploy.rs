@@ -78,6 +78,8 @@ pub struct DeployConfig {
     pub reward_rate: u128,
     /// Seconds over which fees are paid out.
     pub fee_period: u64,
+    /// METIS wei a poster gets for an ether of its L1 cost.
+    pub metis_per_ether: u128,
 }
 
 impl DeployConfig {
@@ -103,6 +105,7 @@ impl DeployConfig {
             appeal_life: 365 * 24 * 3_600,
             reward_rate: METIS / 50,
             fee_period: 60,
+            metis_per_ether: 200 * METIS,
         }
     }
 }
@@ -235,7 +238,11 @@ fn creations(contracts: &L1Contracts, config: &DeployConfig, now: u64) -> Vec<(A
         sequencerSet: sequencer_set,
         registry: batch_registry,
         governance_: timelock,
-        config: IRewards::Config { rate: config.reward_rate, feePeriod: config.fee_period },
+        config: IRewards::Config {
+            rate: config.reward_rate,
+            feePeriod: config.fee_period,
+            metisPerEther: config.metis_per_ether,
+        },
     };
     let make_bridge = L1Bridge::constructorCall { portal, l2Bridge: L2_BRIDGE };
     vec![

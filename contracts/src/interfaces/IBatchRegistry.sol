@@ -111,6 +111,10 @@ interface IBatchRegistry {
     function commitmentOf(uint64 index) external view returns (bytes32);
     /// Whether this header was accepted at this time with these signers.
     function isAccepted(BatchHeader calldata header, uint64 acceptedAt, uint256 bitmap) external view returns (bool);
+    /// What an account's certified batches have cost it on L1, in wei of ether, by a formula that is never above the truth: gas that
+    /// such a batch takes at least times the block's base fee, blobs at the blob base fee; tips are not counted. It only grows;
+    /// {IRewards-refund} pays for it.
+    function costOf(address poster) external view returns (uint256);
     /// Seconds an item of the deposit queue may wait while batches are being posted. Blocks decided before an item could be
     /// executed must remain postable after an outage, so silence between two batches, beyond half a deadline, is added to
     /// the deadline as grace, which then fades by a second every four. Sequencers cannot stretch this: an item queued while

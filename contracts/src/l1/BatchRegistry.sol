@@ -28,6 +28,14 @@ contract BatchRegistry is IBatchRegistry {
     uint64 public constant MAX_SILENCE = 7 days;
     /// Most METIS a bond may be.
     uint256 public constant MAX_BOND = 10_000 ether;
+    /// Gas that any batch takes at least, without its signers: what a poster's cost is reckoned with.
+    uint256 public constant BATCH_GAS = 85_000;
+    /// Gas that a signer takes at least.
+    uint256 public constant SIGNER_GAS = 4_500;
+    /// Gas of a byte of calldata that is zero. Others cost more, which is not refunded: blobs are the rule.
+    uint256 public constant BYTE_GAS = 4;
+    /// EIP-4844: blob gas of a blob.
+    uint256 public constant BLOB_GAS = 131_072;
     /// Version byte of a channel that says: the queue's items and nothing else.
     bytes1 public constant QUEUE_ONLY = 0x02;
 
@@ -70,6 +78,8 @@ contract BatchRegistry is IBatchRegistry {
     mapping(uint64 index => bytes32) public commitmentOf;
     /// @inheritdoc IBatchRegistry
     mapping(uint64 index => Bond) public bondOf;
+    /// @inheritdoc IBatchRegistry
+    mapping(address poster => uint256) public costOf;
 
     /// @param staking Whose stake answers for the signatures.
     /// @param sequencerSet Whose snapshots count.
@@ -120,13 +130,14 @@ contract BatchRegistry is IBatchRegistry {
         _checkOrigin(header, previous);
         uint256 grace = _grace(previous);
         _checkDeposits(header, grace);
-        _checkData(header.dataHash, data);
+        uint256 blobs = _checkData(header.dataHash, data);
         // `header.hash()`, from the header's own words: it has no dynamic part and is the first argument. Words that are too
         // large for their fields revert in the event.
         bytes32 batchHash = keccak256(bytes.concat(Signing.BATCH_HEADER_TYPEHASH, msg.data[4:_HEADER_END]));
         uint256 totalWeight = _checkSet(header.snapshotId, previous.snapshotId, members);
         Certificate.check(Signing.digest(_domainSeparator(), batchHash), members, totalWeight, bitmap, signatures);
         _accept(header, batchHash, bitmap, grace);
+        _meter(signatures.length / Certificate.SIGNATURE_BYTES, data.length, blobs);
         emit BatchSubmitted(header.index, batchHash, header, bitmap, data.length == 0);
     }
 
@@ -264,9 +275,23 @@ contract BatchRegistry is IBatchRegistry {
         return totalWeight;
     }
 
-    function _checkData(bytes32 claimed, bytes calldata data) private view {
-        bytes32 dataHash = data.length == 0 ? _blobsHash() : _calldataHash(data);
+    /// @return blobs How many this transaction has.
+    function _checkData(bytes32 claimed, bytes calldata data) private view returns (uint256 blobs) {
+        bytes32 dataHash;
+        if (data.length == 0) (dataHash, blobs) = _blobsHash();
+        else dataHash = _calldataHash(data);
         if (claimed != dataHash) revert WrongDataHash(claimed, dataHash);
+    }
+
+    /// Adds what this batch has cost its poster at least.
+    function _meter(uint256 signers, uint256 size, uint256 blobs) private {
+        // A transaction's bytes and blobs are few, and L1's prices are far below 2^128.
+        unchecked {
+            uint256 gas = BATCH_GAS + SIGNER_GAS * signers + BYTE_GAS * size;
+            uint256 cost = gas * block.basefee;
+            if (blobs != 0) cost += BLOB_GAS * blobs * block.blobbasefee;
+            costOf[msg.sender] += cost;
+        }
     }
 
     function _accept(BatchHeader calldata header, bytes32 batchHash, uint256 bitmap, uint256 grace) private {
@@ -281,13 +306,13 @@ contract BatchRegistry is IBatchRegistry {
     }
 
     /// Hash over all blobs of this transaction.
-    function _blobsHash() private view returns (bytes32) {
+    function _blobsHash() private view returns (bytes32 hash, uint256 count) {
         bytes memory hashes;
-        for (uint256 i; blobhash(i) != bytes32(0); ++i) {
-            hashes = abi.encodePacked(hashes, blobhash(i));
+        for (; blobhash(count) != bytes32(0); ++count) {
+            hashes = abi.encodePacked(hashes, blobhash(count));
         }
-        if (hashes.length == 0) revert NoData();
-        return keccak256(hashes);
+        if (count == 0) revert NoData();
+        return (keccak256(hashes), count);
     }
 
     function _calldataHash(bytes calldata data) private view returns (bytes32) {

@@ -24,6 +24,14 @@ contract Rewards is IRewards {
     uint64 public constant MAX_FEE_PERIOD = 30 days;
     /// Longest time between two batches that is paid for.
     uint64 public constant MAX_PAID_GAP = 1 hours;
+    /// Range of the price, METIS wei for an ether.
+    uint128 public constant MIN_PRICE = 1 ether;
+    uint128 public constant MAX_PRICE = 100_000 ether;
+    /// Most by which the price changes, as a factor, and least time between changes.
+    uint128 public constant MAX_PRICE_FACTOR = 2;
+    uint64 public constant PRICE_INTERVAL = 1 days;
+    /// One part in this many of what members get out of fees, and of the fees there are, may go to posters.
+    uint256 public constant REFUND_PART = 2;
     /// Most batches of a call.
     uint256 public constant MAX_BATCHES = 64;
 
@@ -55,12 +63,23 @@ contract Rewards is IRewards {
     uint256 public waiting;
     /// @inheritdoc IRewards
     uint256 public totalPaid;
+    /// @inheritdoc IRewards
+    uint256 public refundable;
+    /// @inheritdoc IRewards
+    uint256 public totalRefunded;
+    /// @inheritdoc IRewards
+    mapping(address poster => uint256) public refundedCost;
+    /// @inheritdoc IRewards
+    uint128 public metisPerEther;
+    /// @inheritdoc IRewards
+    uint64 public priceChangedAt;
 
     /// What a call of `settle` gathers.
     struct Sums {
         uint256 streamFunds;
         uint256 fees;
         uint256 waiting;
+        uint256 refundable;
         uint256 budget;
         uint64 settledAt;
         uint64 index;
@@ -86,6 +105,9 @@ contract Rewards is IRewards {
         if (config.feePeriod < MIN_FEE_PERIOD || config.feePeriod > MAX_FEE_PERIOD) {
             revert FeePeriodOutOfRange(config.feePeriod);
         }
+        if (config.metisPerEther < MIN_PRICE || config.metisPerEther > MAX_PRICE) {
+            revert PriceOutOfRange(config.metisPerEther);
+        }
         _METIS = metis_;
         STAKING = staking;
         SEQUENCER_SET = sequencerSet;
@@ -95,6 +117,7 @@ contract Rewards is IRewards {
         _rate = config.rate;
         _previousRate = config.rate;
         _rateFrom = uint64(block.timestamp);
+        metisPerEther = config.metisPerEther;
         settledAt = uint64(block.timestamp);
     }
 
@@ -131,6 +154,7 @@ contract Rewards is IRewards {
             streamFunds: streamFunds,
             fees: fees,
             waiting: waiting,
+            refundable: refundable,
             budget: 0,
             settledAt: settledAt,
             index: nextIndex,
@@ -142,6 +166,36 @@ contract Rewards is IRewards {
             _settle(sums, shares, headers[i], acceptedAts[i], bitmaps[i], members);
         }
         _pay(sums, shares, members);
+    }
+
+    /// @inheritdoc IRewards
+    function refund(address poster) external returns (uint256 amount) {
+        sync();
+        uint256 cost;
+        (amount, cost) = _refund(poster, fees);
+        if (amount == 0) revert NothingOwed(poster);
+        refundedCost[poster] += cost;
+        refundable -= amount;
+        fees -= amount;
+        totalRefunded += amount;
+        emit Refunded(poster, cost, amount);
+        _METIS.safeTransfer(poster, amount);
+    }
+
+    /// @inheritdoc IRewards
+    function setMetisPerEther(uint128 price) external {
+        if (msg.sender != governance) revert NotGovernance(msg.sender);
+        uint128 previous = metisPerEther;
+        if (
+            price < MIN_PRICE || price > MAX_PRICE || price > previous * MAX_PRICE_FACTOR
+                || price < previous / MAX_PRICE_FACTOR
+        ) {
+            revert PriceOutOfRange(price);
+        }
+        if (block.timestamp < uint256(priceChangedAt) + PRICE_INTERVAL) revert PriceChangedRecently(priceChangedAt);
+        emit PriceChanged(previous, price);
+        metisPerEther = price;
+        priceChangedAt = uint64(block.timestamp);
     }
 
     /// @inheritdoc IRewards
@@ -169,6 +223,11 @@ contract Rewards is IRewards {
         sums.settledAt = settledAt;
         _draw(sums, acceptedAt);
         return sums.budget + waiting;
+    }
+
+    /// @inheritdoc IRewards
+    function refundOf(address poster) external view returns (uint256 amount) {
+        (amount,) = _refund(poster, _METIS.balanceOf(address(this)) - streamFunds - waiting);
     }
 
     /// @inheritdoc IRewards
@@ -205,6 +264,7 @@ contract Rewards is IRewards {
         uint256 share = Math.mulDiv(sums.fees, gap, feePeriod);
         sums.streamFunds -= stream;
         sums.fees -= share;
+        sums.refundable += share / REFUND_PART;
         sums.settledAt = uint64(to);
         sums.budget += stream + share;
         half = (stream + share) / 2;
@@ -258,6 +318,8 @@ contract Rewards is IRewards {
         streamFunds = sums.streamFunds;
         fees = sums.fees;
         waiting = sums.waiting;
+        // Unused allowance lapses: however quiet L1 was, half of the fees are the members'.
+        refundable = Math.min(sums.refundable, sums.fees / REFUND_PART);
         uint256 paid;
         _METIS.forceApprove(address(STAKING), drawn);
         for (uint256 i; i < shares.length; ++i) {
@@ -277,6 +339,14 @@ contract Rewards is IRewards {
         streamFunds += drawn - paid;
         totalPaid += paid;
         emit Settled(first, last, sums.snapshotId, sums.budget, paid);
+    }
+
+    /// What a poster can be paid out of `available` fees now, and for how much of its cost.
+    function _refund(address poster, uint256 available) private view returns (uint256 amount, uint256 cost) {
+        cost = REGISTRY.costOf(poster) - refundedCost[poster];
+        amount = Math.mulDiv(cost, metisPerEther, 1 ether);
+        uint256 most = Math.min(refundable, available);
+        if (amount > most) (amount, cost) = (most, Math.mulDiv(most, 1 ether, metisPerEther, Math.Rounding.Ceil));
     }
 
     function _totalWeight(uint64 snapshotId, bytes32[] calldata members) private view returns (uint256 totalWeight) {

@@ -26,7 +26,7 @@ contract JusticeInvariant is Test {
         staking = Staking(c);
         insurancePool = InsurancePool(d);
         metis = DevnetMetis(e);
-        bytes4[] memory calls = new bytes4[](11);
+        bytes4[] memory calls = new bytes4[](12);
         calls[0] = handler.offend.selector;
         calls[1] = handler.cancel.selector;
         calls[2] = handler.execute.selector;
@@ -38,6 +38,7 @@ contract JusticeInvariant is Test {
         calls[8] = handler.settleSome.selector;
         calls[9] = handler.setRate.selector;
         calls[10] = handler.wait.selector;
+        calls[11] = handler.refund.selector;
         targetSelector(FuzzSelector(address(handler), calls));
         targetContract(address(handler));
     }
@@ -73,7 +74,7 @@ contract JusticeInvariant is Test {
     function invariant_rewards_conserve() external view {
         uint256 kept = rewards.streamFunds() + rewards.fees() + rewards.waiting();
         uint256 held = metis.balanceOf(address(rewards));
-        assertEq(held + rewards.totalPaid(), handler.funded());
+        assertEq(held + rewards.totalPaid() + rewards.totalRefunded(), handler.funded());
         assertLe(kept, held);
         assertLe(rewards.nextIndex() - 1, handler.batches());
     }

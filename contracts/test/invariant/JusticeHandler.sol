@@ -86,6 +86,12 @@ contract JusticeHandler is Settlement {
         settle(bound(count, 1, open < 8 ? open : 8));
     }
 
+    function refund(uint256 baseFee) external {
+        if (rewards.refundOf(recipient) != 0) rewards.refund(recipient);
+        // Of the batches to come.
+        vm.fee(baseFee % 1_000 gwei);
+    }
+
     function setRate(uint128 rate) external {
         rate = uint128(bound(rate, 0, rewards.MAX_RATE()));
         vm.prank(governance);

@@ -271,7 +271,9 @@ contract RewardsTest is Settlement {
     }
 
     function create(address token, address governance_, uint128 rate, uint64 period) internal {
-        new Rewards(DevnetMetis(token), staking, sequencerSet, registry, governance_, IRewards.Config(rate, period));
+        new Rewards(
+            DevnetMetis(token), staking, sequencerSet, registry, governance_, IRewards.Config(rate, period, PRICE)
+        );
     }
 
     function test_constructor_outOfRange_reverts() external {

@@ -38,6 +38,7 @@ abstract contract Network is Test {
     uint64 internal constant APPEAL = 3 days;
     uint128 internal constant RATE = 0.02 ether;
     uint64 internal constant FEE_PERIOD = 1 days;
+    uint128 internal constant PRICE = 200 ether;
     uint96 internal constant BOND = 1_000 ether;
     uint96 internal constant STAKE = 20_000 ether;
 
@@ -90,7 +91,7 @@ abstract contract Network is Test {
                 finalizationWindow: WINDOW,
                 appealWindow: APPEAL,
                 appealSunset: uint64(block.timestamp) + 2 * 365 days,
-                rewards: IRewards.Config({rate: RATE, feePeriod: FEE_PERIOD})
+                rewards: IRewards.Config({rate: RATE, feePeriod: FEE_PERIOD, metisPerEther: PRICE})
             }),
             address(script)
         );

@@ -48,6 +48,8 @@ pub(crate) enum Duty {
     Publish,
     /// Shares out rewards.
     Settle,
+    /// Collects what our batches have cost on L1.
+    Refund,
 }
 
 impl Duty {
@@ -59,6 +61,7 @@ impl Duty {
             Self::Snapshot => "snapshot",
             Self::Publish => "publish",
             Self::Settle => "settle",
+            Self::Refund => "refund",
         }
     }
 }
@@ -149,6 +152,7 @@ impl Keeper {
         }
         if self.config.rewards {
             due.extend(self.settlement(view).await?);
+            due.extend(self.refund().await?);
         }
         self.agenda.keep(due.iter().map(|due| (due.duty, due.key)));
         for due in due {

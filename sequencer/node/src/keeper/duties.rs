@@ -16,6 +16,8 @@ use crate::epochs::attributes_of;
 const MAX_CASES: usize = 32;
 /// Batches settled in one call, half of what the contract takes.
 const MAX_SETTLED: usize = 32;
+/// Least refund that is collected, METIS wei: many times what collecting costs.
+const MIN_REFUND: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
 /// Batches looked at for one that can be published.
 const MAX_LOOKED_AT: u64 = 64;
 
@@ -118,6 +120,15 @@ impl Keeper {
         }
         let Some(call) = self.settle_call(next).await? else { return Ok(None) };
         Ok(Some(due(Duty::Settle, key(Duty::Settle, U256::from(next)), contract, &call)))
+    }
+
+    /// A refund is due when the fees owe us enough for the batches we posted.
+    pub(super) async fn refund(&self) -> Result<Option<Due>, KeeperError> {
+        let contract = self.contracts().rewards;
+        let poster = self.sender.address();
+        let owed = self.l1.read(contract, &Rewards::refundOfCall { poster }).await?;
+        let key = key(Duty::Refund, U256::from_be_slice(poster.as_slice()));
+        Ok((owed >= MIN_REFUND).then(|| due(Duty::Refund, key, contract, &Rewards::refundCall { poster })))
     }
 
     /// The next batches of one snapshot.
