@@ -158,6 +158,20 @@ contract StakeInvariant is Network {
         assertLe(sum * 1 ether, metis.balanceOf(address(staking)));
     }
 
+    /// The date a request was given stays, and only an open case of its operator holds the claim back.
+    function invariant_staking_datesStay() external view {
+        for (uint256 i; i < handler.requestCount(); ++i) {
+            uint256 request = handler.requests(i);
+            IStaking.Unbonding memory open = staking.unbonding(request);
+            if (open.releaseAt == 0) continue;
+            uint64 date = handler.dateOf(request);
+            assertEq(open.releaseAt, date);
+            uint64 caseAt = staking.caseOf(open.operatorId);
+            bool held = caseAt != 0 && caseAt < date;
+            assertEq(staking.claimableAt(request), held ? type(uint64).max : date);
+        }
+    }
+
     /// A signer never changes operators, and answers while it is current.
     function invariant_staking_signersBoundForEver() external view {
         for (uint256 i; i < handler.signerCount(); ++i) {

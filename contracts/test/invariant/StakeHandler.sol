@@ -15,6 +15,8 @@ import {StdUtils} from "forge-std/StdUtils.sol";
 /// moment (a revert is a failure), and the books they would keep themselves.
 contract StakeHandler is TestBase, StdAssertions, StdCheats, StdUtils {
     uint256 internal constant OWNERS = 8;
+    /// Private key of the first signer; the others' follow.
+    uint256 public constant SIGNER_KEY = 0x5160000;
     uint256 public constant DELEGATORS = 6;
     uint256 internal constant MAX_OPERATORS = 10;
     Staking internal immutable _STAKING;
@@ -33,6 +35,8 @@ contract StakeHandler is TestBase, StdAssertions, StdCheats, StdUtils {
     uint64[] public operators;
     /// Every request ever made, redelegations too.
     uint256[] public requests;
+    /// The release that was announced when a request was made.
+    mapping(uint256 request => uint64) public dateOf;
     address[] public signers;
     mapping(address signer => uint64) public signerOf;
     mapping(string call => uint256) public calls;
@@ -234,7 +238,8 @@ contract StakeHandler is TestBase, StdAssertions, StdCheats, StdUtils {
         vm.prank(delegator);
         (, uint256 request) = _STAKING.redelegate(id, to, shares, 0);
         requests.push(request);
-        assertGe(_STAKING.claimableAt(request), block.timestamp + _STAKING.unbondingDelay());
+        dateOf[request] = _STAKING.unbonding(request).releaseAt;
+        assertGe(dateOf[request], block.timestamp + _STAKING.unbondingDelay());
         ++calls["redelegate"];
     }
 
@@ -302,18 +307,19 @@ contract StakeHandler is TestBase, StdAssertions, StdCheats, StdUtils {
         (uint64 id, IStaking.Operator memory self) = _operator(pick);
         if (!self.frozen) return;
         fraction = kind % 4 == 0 ? 1e18 : kind % 4 == 1 ? 0.01e18 : bound(fraction, 0, 1e18);
+        _slash(id, fraction);
+    }
+
+    function _slash(uint64 id, uint256 fraction) internal {
+        IStaking.Operator memory self = _STAKING.operator(id);
         uint64 caseAt = _STAKING.caseOf(id);
         uint256[] memory before = _amounts();
         IStaking.PoolView memory pool = _STAKING.pool(id);
         uint256 books = _books();
-        address to = _STAKING.slashing();
-        uint256 held = _METIS.balanceOf(to);
-        vm.prank(to);
-        uint256 amount = _STAKING.slash(id, fraction, caseAt, to);
+        uint256 amount = _take(id, fraction, caseAt);
         totalSlashed += amount;
         ++slashes;
         ++calls["slash"];
-        assertEq(_METIS.balanceOf(to) - held, amount);
         assertEq(books - _books(), amount);
         assertEq(_STAKING.operator(id).stake, self.stake - self.stake * fraction / 1e18);
 
@@ -325,6 +331,15 @@ contract StakeHandler is TestBase, StdAssertions, StdCheats, StdUtils {
         lost += pool.assets * fraction / 1e18 + pool.unvested * fraction / 1e18;
         lost += _lostRequests(id, pool.series, caseAt, fraction, before);
         assertApproxEqAbs(amount, lost, 4 * (requests.length + slashes + 1) + lost / 1e17);
+    }
+
+    /// The slash itself.
+    function _take(uint64 id, uint256 fraction, uint64 caseAt) internal virtual returns (uint256 amount) {
+        address to = _STAKING.slashing();
+        uint256 held = _METIS.balanceOf(to);
+        vm.prank(to);
+        amount = _STAKING.slash(id, fraction, caseAt, to);
+        assertEq(_METIS.balanceOf(to) - held, amount);
     }
 
     /// What a slash opened now reaches, piece by piece.
@@ -407,6 +422,7 @@ contract StakeHandler is TestBase, StdAssertions, StdCheats, StdUtils {
     function _made(uint256 request, uint256 amount) private {
         requests.push(request);
         uint64 releaseAt = _STAKING.unbonding(request).releaseAt;
+        dateOf[request] = releaseAt;
         (uint64 slot, uint192 used) = _STAKING.exitQueue();
         uint256 last = (uint256(slot) + 1) * _STAKING.config().churnPeriod + _STAKING.unbondingDelay();
         // Behind an operator that has exited nothing queues.
@@ -424,6 +440,7 @@ contract StakeHandler is TestBase, StdAssertions, StdCheats, StdUtils {
     }
 
     function _fund(address payer, uint256 amount) private {
+        vm.prank(_METIS.owner());
         _METIS.mint(payer, amount);
         vm.prank(payer);
         IERC20(address(_METIS)).approve(address(_STAKING), amount);
@@ -434,7 +451,7 @@ contract StakeHandler is TestBase, StdAssertions, StdCheats, StdUtils {
     }
 
     function _freshSigner() private returns (address signer) {
-        signer = address(uint160(0x5160000 + signers.length));
+        signer = vm.addr(SIGNER_KEY + signers.length);
         signers.push(signer);
     }
 

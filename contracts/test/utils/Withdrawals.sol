@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {RLP} from "@openzeppelin/contracts/utils/RLP.sol";
 import {BatchHeader} from "../../src/types/BatchHeader.sol";
 import {OutputRootProof, WithdrawalTransaction} from "../../src/types/Withdrawal.sol";
-import {Network} from "./Network.sol";
+import {Tries} from "./Tries.sol";
 
 /// A network of four sequencers that accept whatever message passer root a test wants.
-abstract contract Withdrawals is Network {
+abstract contract Withdrawals is Tries {
     uint256 internal constant ALL = 15;
     bytes32[] internal members;
 
@@ -29,39 +28,6 @@ abstract contract Withdrawals is Network {
     function publish(bytes32 withdrawalsRoot) internal returns (uint256 index, OutputRootProof memory parts) {
         BatchHeader memory header = accept(withdrawalsRoot);
         return (outputs.publish(header, uint64(block.timestamp), ALL), partsOf(header));
-    }
-
-    function partsOf(BatchHeader memory header) internal pure returns (OutputRootProof memory) {
-        return OutputRootProof(0, header.stateRoot, header.withdrawalsRoot, header.lastBlockHash);
-    }
-
-    function hashOf(WithdrawalTransaction memory withdrawal) internal pure returns (bytes32) {
-        return keccak256(
-            abi.encode(
-                withdrawal.nonce,
-                withdrawal.sender,
-                withdrawal.target,
-                withdrawal.value,
-                withdrawal.gasLimit,
-                withdrawal.data
-            )
-        );
-    }
-
-    /// Root and proof of a message passer that has recorded this withdrawal alone, under `value`.
-    function loneTrie(WithdrawalTransaction memory withdrawal, bytes1 value)
-        internal
-        pure
-        returns (bytes32 root, bytes[] memory proof)
-    {
-        bytes32 key = keccak256(abi.encode(keccak256(abi.encode(hashOf(withdrawal), uint256(0)))));
-        bytes[] memory leaf = new bytes[](2);
-        // An even path to the end.
-        leaf[0] = RLP.encode(abi.encodePacked(hex"20", key));
-        leaf[1] = RLP.encode(abi.encodePacked(value));
-        proof = new bytes[](1);
-        proof[0] = RLP.encode(leaf);
-        root = keccak256(proof[0]);
     }
 
     /// Proves a withdrawal that is the only one of its batch, as `submitter`.
