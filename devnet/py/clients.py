@@ -148,6 +148,13 @@ class Web3Py(unittest.TestCase):
             self.w3.eth.send_raw_transaction("0x02c0")
         self.assertEqual(caught.exception.rpc_response["error"]["code"], -32000)
 
+    def test_13_traces(self):
+        receipt = self.send(self.probe.functions.set(8, 88, "traced"))
+        (trace,) = self.w3.tracing.trace_transaction(receipt["transactionHash"])
+        self.assertEqual((trace["type"], trace["action"]["to"]), ("call", self.probe.address))
+        answer = self.w3.provider.make_request("debug_traceTransaction", [receipt["transactionHash"].to_0x_hex(), {"tracer": "callTracer"}])
+        self.assertEqual(int(answer["result"]["gasUsed"], 16), receipt["gasUsed"])
+
     def test_14_subscriptions(self):
         asyncio.run(asyncio.wait_for(self.subscriptions(), 60))
 

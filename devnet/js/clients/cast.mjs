@@ -82,6 +82,14 @@ describe('cast', () => {
     assert.equal(signer.toLowerCase(), address.toLowerCase());
   });
 
+  test('traces', async () => {
+    const receipt = await send(probe, 'set(uint256,uint256,string)', '8', '88', 'traced');
+    const frame = JSON.parse(await cast('rpc', 'debug_traceTransaction', receipt.transactionHash, '{"tracer":"callTracer"}'));
+    assert.deepEqual([frame.type, frame.gasUsed], ['CALL', receipt.gasUsed]);
+    const called = await cast('call', '--trace', probe, 'values(uint256)(uint256)', '8');
+    assert.match(called, /values/);
+  });
+
   test('access list', async () => {
     const list = JSON.parse(await cast('access-list', '--json', probe, 'sum(uint256)', '4'));
     assert.equal((list.accessList ?? list).find((one) => one.address.toLowerCase() === probe.toLowerCase()).storageKeys.length, 4);

@@ -66,11 +66,12 @@ describe('ethers', () => {
     const receipt = await receiptOf(probe.set(2n, 1n, 'two'));
     assert.equal((await probe.queryFilter(probe.filters.Changed(null, 2n), 0, 'latest')).length, 1);
     assert.equal((await provider.getLogs({ address: probe.target, blockHash: receipt.blockHash })).length, 1);
-    const filter = await provider.send('eth_newFilter', [{ address: probe.target }]);
+    const filter = await provider.send('eth_newFilter', [{ address: probe.target, fromBlock: ethers.toQuantity(receipt.blockNumber) }]);
     await receiptOf(probe.set(3n, 1n, 'three'));
     assert.equal((await provider.send('eth_getFilterChanges', [filter])).length, 1);
     assert.deepEqual(await provider.send('eth_getFilterChanges', [filter]), []);
-    assert.equal((await provider.send('eth_getFilterLogs', [filter])).length, 1);
+    // All of its range, not what is new: both transactions.
+    assert.equal((await provider.send('eth_getFilterLogs', [filter])).length, 2);
     assert.equal(await provider.send('eth_uninstallFilter', [filter]), true);
   });
 
@@ -112,6 +113,18 @@ describe('ethers', () => {
     const data = probe.interface.encodeFunctionData('complain', ['paid for']);
     const sent = await wallet.sendTransaction({ to: probe.target, data, gasLimit: 100_000n });
     await assert.rejects(sent.wait(1, RECEIPT_MS), (error) => error.code === 'CALL_EXCEPTION' && error.receipt.status === 0);
+  });
+
+  test('traces: calls, changed state, opcodes', async () => {
+    const { hash, gasUsed } = await receiptOf(probe.set(8n, 88n, 'traced'));
+    const frame = await provider.send('debug_traceTransaction', [hash, { tracer: 'callTracer', tracerConfig: { withLog: true } }]);
+    assert.deepEqual([frame.type, frame.from, frame.to], ['CALL', me.toLowerCase(), probe.target.toLowerCase()]);
+    assert.equal(BigInt(frame.gasUsed), gasUsed);
+    assert.equal(probe.interface.parseLog(frame.logs[0]).args.value, 88n);
+    const { pre, post } = await provider.send('debug_traceTransaction', [hash, { tracer: 'prestateTracer', tracerConfig: { diffMode: true } }]);
+    assert.equal((post[me.toLowerCase()].nonce ?? 0) - (pre[me.toLowerCase()].nonce ?? 0), 1);
+    const { structLogs, failed } = await provider.send('debug_traceTransaction', [hash, {}]);
+    assert.ok(!failed && structLogs.some(({ op }) => op === 'SSTORE'));
   });
 
   test('estimate is enough and not wasteful', async () => {

@@ -181,9 +181,13 @@ describe('viem', () => {
     assert.equal(new Set(hashes).size, 1);
   });
 
-  test('a failed transaction is a receipt, not an error', async () => {
-    const receipt = await wait(wallet.writeContract({ ...probe, functionName: 'silent', gas: 60_000n }));
+  test('a failed transaction is a receipt, not an error, and its trace says why', async () => {
+    const receipt = await wait(wallet.writeContract({ ...probe, functionName: 'complain', args: ['bezahlt'], gas: 60_000n }));
     assert.equal(receipt.status, 'reverted');
+    const frame = await client.request({ method: 'debug_traceTransaction', params: [receipt.transactionHash, { tracer: 'callTracer' }] });
+    assert.deepEqual([frame.error, frame.revertReason], ['execution reverted', 'bezahlt']);
+    const [trace] = await client.request({ method: 'trace_transaction', params: [receipt.transactionHash] });
+    assert.equal(trace.error, 'Reverted');
   });
 });
 

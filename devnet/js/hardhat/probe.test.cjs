@@ -51,6 +51,13 @@ describe('hardhat', () => {
     await assert.rejects(sent.wait(), (error) => error.receipt.status === 0);
   });
 
+  it('traces', async () => {
+    const { hash, gasUsed } = await (await probe.set(8n, 88n, 'suivi')).wait();
+    const frame = await ethers.provider.send('debug_traceTransaction', [hash, { tracer: 'callTracer' }]);
+    assert.equal(frame.to, probe.target.toLowerCase());
+    assert.equal(BigInt(frame.gasUsed), gasUsed);
+  });
+
   it('access list', async () => {
     const call = { to: probe.target, data: probe.interface.encodeFunctionData('sum', [5n]), from: first.address };
     const { accessList } = await ethers.provider.send('eth_createAccessList', [call, 'latest']);
