@@ -29,14 +29,17 @@ pub(crate) struct Context {
     pub(crate) tips: Mutex<TipOracle>,
     pub(crate) timeout: Duration,
     heavy: Lane,
+    calls: Lane,
     traces: Lane,
 }
 
 /// Kinds of work that do not run on the async threads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Work {
-    /// Reads much or computes long.
+    /// Reads much.
     Heavy,
+    /// Runs code that the caller chose, as long as it takes: reads do not queue behind it.
+    Call,
     /// Executes blocks again: few at a time, so that calls and reads go on beside it.
     Trace,
 }
@@ -73,6 +76,7 @@ impl Context {
             tips: Mutex::new(TipOracle::default()),
             timeout: config.request_timeout,
             heavy: Lane::new(config.max_heavy, MAX_HEAVY_WAITING),
+            calls: Lane::new(config.max_heavy, MAX_HEAVY_WAITING),
             traces: Lane::new(config.max_traces, MAX_TRACES_WAITING),
         }
     }
@@ -92,6 +96,7 @@ impl Context {
     {
         let lane = match kind {
             Work::Heavy => &self.heavy,
+            Work::Call => &self.calls,
             Work::Trace => &self.traces,
         };
         let busy = || RpcError::Limit("server is busy, try again".to_owned());

@@ -60,7 +60,7 @@ impl Registry {
         self.failure = self.failure.take().or(added.err());
     }
 
-    /// A method that reads much or computes: runs, and is encoded, on a blocking thread.
+    /// A method that reads much: runs, and is encoded, on a blocking thread.
     pub(crate) fn heavy<R: Serialize + 'static>(
         &mut self,
         name: &'static str,
@@ -68,6 +68,16 @@ impl Registry {
         method: fn(&Context, &Args) -> RpcResult<R>,
     ) {
         self.blocking(name, max_args, method, Work::Heavy);
+    }
+
+    /// A method that runs code the caller chose: as a heavy one, but reads do not queue behind it.
+    pub(crate) fn call<R: Serialize + 'static>(
+        &mut self,
+        name: &'static str,
+        max_args: usize,
+        method: fn(&Context, &Args) -> RpcResult<R>,
+    ) {
+        self.blocking(name, max_args, method, Work::Call);
     }
 
     /// A method that executes blocks again: as a heavy one, but few at a time.
@@ -92,7 +102,7 @@ impl Registry {
             context.run(kind, move |context| Ok(encode(timely(context, &args, method)))).await?
         });
         let cost = match kind {
-            Work::Heavy => HEAVY,
+            Work::Heavy | Work::Call => HEAVY,
             Work::Trace => TRACE,
         };
         self.costs.insert(name, cost);

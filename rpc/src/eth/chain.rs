@@ -58,12 +58,12 @@ fn block(context: &Context, id: BlockId, full: bool) -> RpcResult<Option<RpcBloc
 
 fn block_by_number(context: &Context, args: &Args) -> RpcResult<Option<RpcBlock>> {
     let id = number(args)?;
-    block(context, id, args.optional(1)?.unwrap_or(false))
+    block(context, id, args.required(1)?)
 }
 
 fn block_by_hash(context: &Context, args: &Args) -> RpcResult<Option<RpcBlock>> {
     let id = hash(args)?;
-    block(context, id, args.optional(1)?.unwrap_or(false))
+    block(context, id, args.required(1)?)
 }
 
 fn header_by_number(context: &Context, args: &Args) -> RpcResult<Option<Header>> {

@@ -12,9 +12,9 @@ use crate::{
 };
 
 pub(super) fn register(registry: &mut Registry) {
-    registry.heavy("eth_call", 4, call);
-    registry.heavy("eth_estimateGas", 4, estimate_gas);
-    registry.heavy("eth_createAccessList", 4, create_access_list);
+    registry.call("eth_call", 4, call);
+    registry.call("eth_estimateGas", 4, estimate_gas);
+    registry.call("eth_createAccessList", 4, create_access_list);
 }
 
 /// The transaction object in the first parameter.

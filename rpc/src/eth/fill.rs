@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub(super) fn register(registry: &mut Registry) {
-    registry.heavy("eth_fillTransaction", 1, fill);
+    registry.call("eth_fillTransaction", 1, fill);
 }
 
 /// The filled transaction, and its bytes with an empty signature (geth's form).

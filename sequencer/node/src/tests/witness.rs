@@ -89,6 +89,10 @@ impl StateReader for Stateless {
         Ok(value.map_or(U256::ZERO, |rlp| U256::decode(&mut rlp.as_slice()).unwrap()))
     }
 
+    fn has_storage(&self, address: &Address) -> Result<bool, StateError> {
+        Ok(self.leaf(address)?.is_some_and(|leaf| leaf.storage_root != EMPTY_ROOT_HASH))
+    }
+
     fn code(&self, code_hash: &B256) -> Result<Bytes, StateError> {
         if *code_hash == KECCAK256_EMPTY {
             return Ok(Bytes::new());
