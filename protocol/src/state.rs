@@ -49,6 +49,23 @@ pub struct StateDiff {
     pub code: BTreeMap<B256, Bytes>,
 }
 
+impl StateDiff {
+    /// Puts the changes of a later block on top.
+    pub fn append(&mut self, later: Self) {
+        for (address, change) in later.accounts {
+            let entry = self.accounts.entry(address).or_default();
+            // What a deleted account had stored does not come back with it.
+            if change.storage_wiped || change.account.is_none() {
+                entry.storage.clear();
+                entry.storage_wiped = true;
+            }
+            entry.account = change.account;
+            entry.storage.extend(change.storage);
+        }
+        self.code.extend(later.code);
+    }
+}
+
 /// The two roots an L2 header carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Roots {
@@ -104,4 +121,33 @@ pub trait StateCommitment: Send + Sync {
     /// # Errors
     /// The backing store failed.
     fn roots_after(&self, diff: &StateDiff) -> Result<Roots, StateError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(storage: &[(u8, u64)], storage_wiped: bool, exists: bool) -> StateDiff {
+        let storage = storage.iter().map(|(slot, value)| (B256::with_last_byte(*slot), U256::from(*value))).collect();
+        let change = AccountDiff { account: exists.then(Account::default), storage, storage_wiped };
+        StateDiff { accounts: [(Address::ZERO, change)].into(), code: BTreeMap::new() }
+    }
+
+    #[test]
+    fn later_changes_cover_earlier_ones() {
+        let cases: [(&[StateDiff], StateDiff); 4] = [
+            (
+                &[change(&[(1, 1), (2, 2)], false, true), change(&[(2, 0)], false, true)],
+                change(&[(1, 1), (2, 0)], false, true),
+            ),
+            (&[change(&[(1, 1)], false, true), change(&[(2, 2)], true, true)], change(&[(2, 2)], true, true)),
+            (&[change(&[(1, 1)], false, true), change(&[], false, false)], change(&[], true, false)),
+            (&[change(&[], false, false), change(&[(3, 3)], false, true)], change(&[(3, 3)], true, true)),
+        ];
+        for (changes, expected) in cases {
+            let mut together = StateDiff::default();
+            changes.iter().for_each(|change| together.append(change.clone()));
+            assert_eq!(together, expected);
+        }
+    }
 }

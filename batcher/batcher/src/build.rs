@@ -167,6 +167,18 @@ fn load(chain: &dyn ChainReader, first: Height, last: Height, capacity: usize) -
     if blocks.is_empty() { Err(BuildError::Nothing) } else { Ok(blocks) }
 }
 
+/// The header of a permissionless batch of these blocks, which are [`derivation::queue_only_blocks`] executed (specification
+/// 4.7). `None` without blocks.
+#[must_use]
+pub fn queue_only_header(
+    parent: &ParentBatch,
+    blocks: &[ChainBlock],
+    params: &Params,
+    set: &SequencerSet,
+) -> Option<BatchHeader> {
+    header(parent, blocks, params, set, derivation::queue_only_hash())
+}
+
 /// The one header that describes these blocks of one epoch, whose set is `set`, after this parent. `None` without blocks.
 #[must_use]
 pub(crate) fn header(

@@ -32,7 +32,7 @@ mod shell;
 mod state;
 mod witness;
 
-pub use build::{BatchPlan, BuildError, DataAvailability, ParentBatch, build_batch};
+pub use build::{BatchPlan, BuildError, DataAvailability, ParentBatch, build_batch, queue_only_header};
 pub use check::{Mismatch, check_proposal, contradiction};
 pub use config::{AlterProposal, BatcherConfig, BatcherError, BatcherPorts, BatcherStatus};
 pub use follow::{BatchPipeline, DerivedBatch, FollowError, L1Follower};
@@ -40,8 +40,7 @@ pub use gatherer::{Gatherer, SignatureVerdict};
 pub use message::{BatchProposal, BatchSignature};
 pub use outbox::{CertifiedBatch, Outbox};
 pub use policy::{PolicyParams, Situation, proposes_at, rank_of};
-pub use poster::RegistryPoster;
-pub use poster::submit_call;
+pub use poster::{RegistryPoster, refusal, submit_call};
 pub use record::{BatchSignerRecord, RecordError};
 pub use shell::Batcher;
 pub use state::Gap;

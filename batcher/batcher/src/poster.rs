@@ -63,7 +63,7 @@ impl BatchL1 for RegistryPoster {
                 Ok(())
             }
             Err(SendError::Reverts { message, data }) => {
-                Err(SubmitError::Refused(reason(data.as_ref()).unwrap_or(message)))
+                Err(SubmitError::Refused(refusal(data.as_ref()).unwrap_or(message)))
             }
             Err(error @ SendError::Reverted(_)) => Err(SubmitError::Refused(error.to_string())),
             Err(error) if error.severity() == Severity::Reject => Err(SubmitError::Refused(error.to_string())),
@@ -73,6 +73,7 @@ impl BatchL1 for RegistryPoster {
 }
 
 /// The registry's error by name and arguments.
-fn reason(data: Option<&Bytes>) -> Option<String> {
+#[must_use]
+pub fn refusal(data: Option<&Bytes>) -> Option<String> {
     BatchRegistryErrors::abi_decode(data?).ok().map(|error| format!("{error:?}"))
 }

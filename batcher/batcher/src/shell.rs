@@ -455,6 +455,7 @@ impl Batcher {
             }
             Err(SubmitError::Refused(error)) => {
                 tracing::warn!(batch = header.index, error, "L1 refuses the batch");
+                metrics::counter!("batches_refused_by_l1_total").increment(1);
                 self.status.send_modify(|status| status.last_l1_refusal = Some(error));
                 // A batch that does not follow the tip right now was refused for that; it may follow again.
                 let tip = self.batches.tip();

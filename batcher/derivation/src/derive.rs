@@ -136,6 +136,14 @@ pub fn queue_only_blocks(
 /// EIP-2718 type byte of deposit transactions.
 const DEPOSIT_TYPE: u8 = 0x7e;
 
+/// What stands in place of a permissionless batch's data: the version byte that says "the queue's items and nothing else".
+const QUEUE_ONLY: [u8; 1] = [2];
+
+/// `dataHash` of a permissionless batch.
+pub fn queue_only_hash() -> B256 {
+    calldata_hash(&QUEUE_ONLY)
+}
+
 /// `calldataHash`, the `dataHash` of a batch posted as calldata.
 pub fn calldata_hash(data: &[u8]) -> B256 {
     alloy_primitives::keccak256(data)

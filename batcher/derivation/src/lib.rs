@@ -33,5 +33,7 @@ mod tests;
 pub use block::BatchBlock;
 pub use channel::{ChannelError, decode_channel, encode_channel};
 pub use deposit::{DEPOSIT_TOPIC, DepositError, decode_deposit, deposit_source_hash};
-pub use derive::{DerivationTip, DeriveError, DerivedBlock, FinalL1, batch_block, calldata_hash, queue_only_blocks};
+pub use derive::{
+    DerivationTip, DeriveError, DerivedBlock, FinalL1, batch_block, calldata_hash, queue_only_blocks, queue_only_hash,
+};
 pub use frame::{BLOB_CAPACITY, Blob, FrameError, blobs_from_channel, channel_from_blobs};

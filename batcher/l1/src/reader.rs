@@ -23,8 +23,9 @@ use crate::{BlobSource, FinalBlock, L1Client, L1Error, L1Header, Snapshot, Submi
 const MAX_LOG_RANGE: u64 = 500;
 /// Header requests under way at once.
 const MAX_PARALLEL_HEADERS: usize = 8;
-/// Final blocks kept in memory: over half a day of mainnet.
-const MAX_CACHED_BLOCKS: usize = 4_096;
+/// Final blocks kept in memory: over a day of mainnet, so that what a permissionless batch executes is still there after the
+/// silence that allows it.
+const MAX_CACHED_BLOCKS: usize = 8_192;
 
 /// The newest final L1 blocks, shared between the watcher that writes and everyone who reads.
 #[derive(Clone, Debug, Default)]

@@ -75,6 +75,27 @@ impl HeadsKeeper {
         Ok(())
     }
 
+    /// The newest batch on L1 holds the blocks this node has. It does not when a certificate lies, or when nobody posted for so
+    /// long that somebody did without one (specification 4.7): then going on would be to decide and sign against L1.
+    ///
+    /// # Errors
+    /// The contradiction, or the database failed.
+    pub fn agree(&self) -> eyre::Result<()> {
+        let Some(batch) = self.store.last_batch()? else { return Ok(()) };
+        let (Some(inclusion), header) = (batch.inclusion, &batch.header) else { return Ok(()) };
+        match self.store.block_hash(header.lastHeight)? {
+            Some(own) if own != header.lastBlockHash => Err(eyre::eyre!(
+                "batch {} on L1 ({}) has {} as block {}, here it is {own}: this node decides and signs no further; \
+                 it has to follow L1 in a new data folder, and must keep its records of what it has signed",
+                header.index,
+                if inclusion.bitmap.is_zero() { "posted without signatures" } else { "certified" },
+                header.lastBlockHash,
+                header.lastHeight,
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Moves the heads to what the records and the final L1 block allow. Called after events and after commits.
     ///
     /// # Errors

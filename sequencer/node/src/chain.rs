@@ -18,14 +18,18 @@ use protocol::{
     block::{HeaderExtra, timestamp_ms},
     genesis::Params,
     limits::MAX_CLOCK_DRIFT_MS,
+    state::{StateCommitment, StateReader},
 };
 use store::{CommittedBlock, Store, StoreError};
 use tokio::sync::watch;
 
 use crate::epochs::{EpochError, Epochs, attributes_of};
 
+mod ahead;
 #[cfg(test)]
 mod tests;
+
+use ahead::Ahead;
 
 /// Undecided blocks kept for one height: one a round, and rounds are few.
 const MAX_CANDIDATES: usize = 16;
@@ -247,7 +251,7 @@ impl Chain {
         timestamp_ms: u64,
         leader: Address,
     ) -> Result<BlockAttributes, ChainError> {
-        let mut deposits: Vec<_> = self.epoch_deposit(head)?.into_iter().collect();
+        let mut deposits: Vec<_> = self.epoch_deposit(&head.header)?.into_iter().collect();
         if origin == head.origin.number {
             let sequence_number = head.sequence_number.saturating_add(1);
             return Ok(BlockAttributes { timestamp_ms, leader, origin: head.origin, sequence_number, deposits });
@@ -259,9 +263,9 @@ impl Chain {
         Ok(BlockAttributes { timestamp_ms, leader, origin, sequence_number: 0, deposits })
     }
 
-    /// The deposit that opens an epoch, if the block after `head` does.
-    fn epoch_deposit(&self, head: &Head) -> Result<Option<TxDeposit>, ChainError> {
-        self.epochs.deposit_after(&head.header).map_err(|error| match error {
+    /// The deposit that opens an epoch, if the block after `parent` does.
+    fn epoch_deposit(&self, parent: &Header) -> Result<Option<TxDeposit>, ChainError> {
+        self.epochs.deposit_after(parent).map_err(|error| match error {
             EpochError::L1Behind(number) => ChainError::L1Behind(number),
             other => other.into(),
         })
@@ -369,16 +373,27 @@ impl Chain {
         if derived.height != Height(head.header.number).next() {
             return Err(ChainError::NotNext(derived.height));
         }
+        let state = Arc::new(self.store.latest_state());
+        let executed = self.execute_derived(&head.header, derived, state, &self.store)?;
+        Ok(self.keep(executed))
+    }
+
+    /// Executes a derived block on any state.
+    fn execute_derived(
+        &self,
+        parent: &Sealed<Header>,
+        derived: &DerivedBlock,
+        state: Arc<dyn StateReader>,
+        commitment: &dyn StateCommitment,
+    ) -> Result<ExecutedBlock, ChainError> {
         let mut attributes = derived.attributes.clone();
-        if let Some(deposit) = self.epoch_deposit(&head)? {
+        if let Some(deposit) = self.epoch_deposit(parent)? {
             attributes.deposits.insert(0, deposit);
         }
-        let state = Arc::new(self.store.latest_state());
-        let mut builder =
-            BlockBuilder::new(&self.rules, &head.header, &attributes, state).map_err(|error| match error {
-                OpenError::Fatal(error) => ChainError::Execution(error),
-                other => InvalidBlock::Open(other.to_string()).into(),
-            })?;
+        let mut builder = BlockBuilder::new(&self.rules, parent, &attributes, state).map_err(|error| match error {
+            OpenError::Fatal(error) => ChainError::Execution(error),
+            other => InvalidBlock::Open(other.to_string()).into(),
+        })?;
         for (index, bytes) in derived.transactions.iter().enumerate() {
             let tx =
                 recover(bytes, self.rules.chain_id).map_err(|reason| InvalidBlock::Transaction { index, reason })?;
@@ -393,8 +408,27 @@ impl Chain {
                 }
             }
         }
-        let executed = builder.finish(&self.store)?;
-        Ok(self.keep(executed))
+        Ok(builder.finish(commitment)?)
+    }
+
+    /// What derived blocks after the head would be. Nothing is kept: they count when L1 has their batch.
+    ///
+    /// # Errors
+    /// See [`ChainError`].
+    pub fn derive_ahead(&self, blocks: &[DerivedBlock]) -> Result<Vec<ExecutedBlock>, ChainError> {
+        let mut parent = self.head().header;
+        let mut ahead = Ahead::new(self.store.latest_state());
+        let mut executed: Vec<ExecutedBlock> = Vec::new();
+        for derived in blocks {
+            if derived.height != Height(parent.number).next() {
+                return Err(ChainError::NotNext(derived.height));
+            }
+            let block = self.execute_derived(&parent, derived, Arc::new(ahead.clone()), &ahead)?;
+            parent = Sealed::new_unchecked(block.block.header.clone(), block.hash);
+            ahead.push(&parent, block.diff.clone());
+            executed.push(block);
+        }
+        Ok(executed)
     }
 
     /// Checks a certificate against the set of the height after the head.

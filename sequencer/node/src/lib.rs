@@ -42,4 +42,4 @@ mod voting;
 mod witness;
 
 pub use consensus::Equivocate;
-pub use run::{Faults, run};
+pub use run::{Faults, Forced, force_batch, run};

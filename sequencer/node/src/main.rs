@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use node::{Faults, config::Config, database, keys, telemetry};
+use node::{Faults, Forced, config::Config, database, keys, telemetry};
 
 #[derive(Parser)]
 #[command(version, about = "Node of an Ethereum L2 with a staked sequencer set")]
@@ -23,6 +23,9 @@ enum Command {
         #[command(subcommand)]
         action: DbCommand,
     },
+    /// Posts the items of the deposit queue as a batch without signatures, after sequencers have posted nothing for long
+    /// enough. Follows L1 in the configured data folder, which no running node may use; `[payer]` pays gas and bond.
+    ForceBatch(ConfigArgs),
     /// Makes a signing key in a new file and prints its address.
     NewKey {
         /// File to write; it must not exist.
@@ -72,6 +75,15 @@ fn execute(cli: Cli) -> eyre::Result<()> {
                 DbCommand::RecoverLog(args) => (args, database::recover_log),
             };
             print!("{}", work(&Config::load(args.config.as_deref(), &args.settings)?)?);
+            Ok(())
+        }
+        Command::ForceBatch(args) => {
+            let config = Config::load(args.config.as_deref(), &args.settings)?;
+            telemetry::start_logs(&config.log)?;
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            let Forced { header, items, transaction } = runtime.block_on(node::force_batch(config))?;
+            let (index, first, last) = (header.index, header.firstHeight, header.lastHeight);
+            println!("batch {index}: heights {first} to {last}, {items} queue items, L1 transaction {transaction}");
             Ok(())
         }
         Command::NewKey { path } => {

@@ -45,6 +45,10 @@ use crate::{
     voting::Voting,
 };
 
+mod force;
+
+pub use force::{Forced, force_batch};
+
 /// Heads and transactions a slow subscriber may lag behind.
 const EVENT_BUFFER: usize = 1_024;
 /// Messages between tasks.
@@ -320,6 +324,7 @@ async fn watch_l1(
                     chain.epochs().on_final(block.snapshots.iter().cloned(), block.origin.number);
                 }
                 keeper.on_event(&event)?;
+                keeper.agree()?;
                 for batch in to_batcher.iter().flat_map(|sender| L1BatchEvent::of(&event).into_iter().map(move |e| (sender, e))) {
                     batch.0.send(batch.1).await.map_err(|_| eyre!("the batcher ended"))?;
                 }
@@ -327,7 +332,10 @@ async fn watch_l1(
                     sender.send(event).await.map_err(|_| eyre!("derivation ended"))?;
                 }
             }
-            changed = head.changed() => changed?,
+            changed = head.changed() => {
+                changed?;
+                keeper.agree()?;
+            }
         }
         let finalized = view.borrow().map_or(0, |view| view.finalized.number);
         keeper.settle(finalized)?;
