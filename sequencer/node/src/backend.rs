@@ -83,11 +83,17 @@ pub struct NodeBackend {
     pub operator: Arc<NodeOperator>,
     /// Whether submitted transactions reach the sequencers.
     pub forwards: bool,
-    /// Newest blocks asked for, with their senders.
-    pub blocks: Mutex<LruCache<u64, Arc<BlockRecord>>>,
+    /// Newest blocks asked for.
+    pub blocks: BlockCache,
 }
 
-/// Blocks with recovered senders kept in memory.
+/// Decided blocks with their senders, and their receipts, as RPC shows them. Neither ever changes.
+pub struct BlockCache {
+    blocks: Mutex<LruCache<u64, Arc<BlockRecord>>>,
+    receipts: Mutex<LruCache<u64, Arc<Vec<ReceiptRecord>>>>,
+}
+
+/// Blocks kept in memory.
 const CACHED_BLOCKS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(127);
 
 pub(crate) fn store_error(error: StoreError) -> BackendError {
@@ -106,8 +112,11 @@ fn state_error(error: StateError) -> BackendError {
 impl NodeBackend {
     /// An empty cache for [`Self::blocks`].
     #[must_use]
-    pub fn block_cache() -> Mutex<LruCache<u64, Arc<BlockRecord>>> {
-        Mutex::new(LruCache::new(CACHED_BLOCKS))
+    pub fn block_cache() -> BlockCache {
+        BlockCache {
+            blocks: Mutex::new(LruCache::new(CACHED_BLOCKS)),
+            receipts: Mutex::new(LruCache::new(CACHED_BLOCKS)),
+        }
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -297,7 +306,7 @@ impl Backend for NodeBackend {
     }
 
     fn block(&self, number: u64) -> Result<Option<Arc<BlockRecord>>, BackendError> {
-        if let Some(block) = self.blocks.lock().get(&number) {
+        if let Some(block) = self.blocks.blocks.lock().get(&number) {
             return Ok(Some(block.clone()));
         }
         if let Some(pending) = self.pending_at(number) {
@@ -308,9 +317,8 @@ impl Backend for NodeBackend {
         let senders = senders.collect::<Result<Vec<_>, _>>();
         let senders =
             senders.map_err(|_| BackendError::Internal(format!("block {number} has an unsigned transaction")))?;
-        // A decided block never changes, so it may stay under its number for ever.
         let record = Arc::new(views::block_record(&block, block.seal(), &senders));
-        self.blocks.lock().put(number, record.clone());
+        self.blocks.blocks.lock().put(number, record.clone());
         Ok(Some(record))
     }
 
@@ -319,12 +327,17 @@ impl Backend for NodeBackend {
     }
 
     fn receipts(&self, number: u64) -> Result<Option<Arc<Vec<ReceiptRecord>>>, BackendError> {
+        if let Some(receipts) = self.blocks.receipts.lock().get(&number) {
+            return Ok(Some(receipts.clone()));
+        }
         if let Some(pending) = self.pending_at(number) {
             return Ok(Some(pending.receipts.clone()));
         }
         let Some(block) = self.store().block(number).map_err(store_error)? else { return Ok(None) };
         let Some(receipts) = self.store().receipts(number).map_err(store_error)? else { return Ok(None) };
-        Ok(Some(Arc::new(views::receipt_records(&block, &receipts))))
+        let records = Arc::new(views::receipt_records(&block, &receipts));
+        self.blocks.receipts.lock().put(number, records.clone());
+        Ok(Some(records))
     }
 
     fn log_candidates(&self, filter: &Filter, from: u64, to: u64) -> Result<LogCandidates, BackendError> {
