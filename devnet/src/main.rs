@@ -140,6 +140,9 @@ struct NodeArgs {
     config: PathBuf,
     #[arg(long)]
     faulty: Option<faulty::Fault>,
+    /// Posts the deposit queue as a batch without signatures, and ends.
+    #[arg(long)]
+    force_batch: bool,
     #[arg(long)]
     parent: Option<u32>,
 }
@@ -179,6 +182,12 @@ fn run_node(args: &NodeArgs) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         node::telemetry::start_metrics(&config.metrics)?;
+        if args.force_batch {
+            let node::Forced { header, items, transaction } = node::force_batch(config).await?;
+            let (index, first, last) = (header.index, header.firstHeight, header.lastHeight);
+            println!("batch {index}: heights {first} to {last}, {items} queue items, L1 transaction {transaction}");
+            return Ok(());
+        }
         node::run(config, faults).await
     })
 }

@@ -152,6 +152,34 @@ impl Plan {
         Ok(name)
     }
 
+    /// Writes the configuration of somebody who has nothing but L1, the genesis file and a key that pays on L1.
+    ///
+    /// # Errors
+    /// No ports are free, or the folder cannot be written.
+    pub fn write_poster(&mut self, name: &str, payer: &PrivateKeySigner) -> Result<PathBuf> {
+        let mut port = || self.ports.take(RPC_PORT);
+        let (rpc, metrics, consensus, network) = (port()?, port()?, port()?, port()?);
+        let node = NodePlan {
+            name: name.to_owned(),
+            role: Role::L1Follower,
+            signer: None,
+            next_signer: None,
+            stake: 0,
+            rpc,
+            metrics,
+            consensus,
+            network,
+            faulty: None,
+        };
+        let file = self.write_node(&node)?;
+        let key = self.node_folder(&node).join("payer.key");
+        write_private(&key, &alloy_primitives::hex::encode(payer.to_bytes()))?;
+        let mut config = Config::load(Some(&file), &[])?;
+        config.payer.key_file = Some(key);
+        fs::write(&file, config.to_toml()?).wrap_err("configuration file")?;
+        Ok(file)
+    }
+
     /// L1 JSON-RPC.
     #[must_use]
     pub fn l1_url(&self) -> String {

@@ -154,6 +154,17 @@ async fn access_list<P: Provider>(
     Ok(())
 }
 
+async fn traces(facts: &mut Facts, provider: &impl Provider, address: Address) -> Result<()> {
+    let call = Probe::countCall {};
+    let request = TransactionRequest::default().with_to(address).with_call(&call);
+    let options = serde_json::json!({ "tracer": "callTracer" });
+    let frame: Value = provider.raw_request("debug_traceCall".into(), (request, "latest", options)).await?;
+    let output = provider.call(TransactionRequest::default().with_to(address).with_call(&call)).await?;
+    let traced: Option<Bytes> = frame.get("output").cloned().and_then(|output| serde_json::from_value(output).ok());
+    facts.equal("alloy_traced_call_answers_the_same", traced, Some(output));
+    Ok(())
+}
+
 async fn reads(facts: &mut Facts, provider: &impl Provider, address: Address) -> Result<()> {
     let tags =
         [BlockNumberOrTag::Earliest, BlockNumberOrTag::Finalized, BlockNumberOrTag::Safe, BlockNumberOrTag::Latest];
@@ -166,6 +177,7 @@ async fn reads(facts: &mut Facts, provider: &impl Provider, address: Address) ->
     let proof = provider.get_proof(address, vec![B256::with_last_byte(1)]).await?;
     let slot = proof.storage_proof.first().map(|slot| slot.value);
     facts.equal("alloy_proof_of_a_slot", slot, Some(provider.get_storage_at(address, U256::ONE).await?));
+    traces(facts, provider, address).await?;
     let mut batch = BatchRequest::new(provider.client());
     let height = batch.add_call::<_, alloy::primitives::U64>("eth_blockNumber", &())?;
     let chain = batch.add_call::<_, alloy::primitives::U64>("eth_chainId", &())?;

@@ -153,7 +153,7 @@ async fn refused_by_l1(network: &Network, facts: &mut Facts, signer: Address) ->
 }
 
 /// A header that follows the newest batch, over data that are not the chain's.
-async fn forge(network: &Network) -> Result<(BatchHeader, Bytes)> {
+pub(super) async fn forge(network: &Network) -> Result<(BatchHeader, Bytes)> {
     let parent = until(PATIENCE, LOOK, async || registry::accepted(network).await.ok()?.into_iter().last());
     let parent = parent.await.ok_or_else(|| eyre!("no batch to follow"))?;
     let Accepted { header: before, hash, .. } = parent;
@@ -177,7 +177,7 @@ async fn forge(network: &Network) -> Result<(BatchHeader, Bytes)> {
 }
 
 /// A call with the certificate of one member, or of all.
-fn signed(
+pub(super) fn signed(
     network: &Network,
     header: &BatchHeader,
     data: &Bytes,

@@ -16,11 +16,11 @@ const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Name, script and least number of tests of each library.
 const LIBRARIES: [(&str, Script, u64); 5] = [
-    ("ethers", Script::Node(&["clients/ethers.mjs"]), 15),
+    ("ethers", Script::Node(&["clients/ethers.mjs"]), 16),
     ("viem", Script::Node(&["clients/viem.mjs"]), 19),
-    ("web3.py", Script::Python("clients.py"), 13),
-    ("cast", Script::Node(&["clients/cast.mjs"]), 8),
-    ("hardhat", Script::Hardhat, 9),
+    ("web3.py", Script::Python("clients.py"), 14),
+    ("cast", Script::Node(&["clients/cast.mjs"]), 9),
+    ("hardhat", Script::Hardhat, 10),
 ];
 
 /// Runs the scenario.

@@ -3,6 +3,7 @@
 mod alloy_client;
 mod apps;
 mod bad_batch;
+mod censored;
 mod clients;
 mod equivocation;
 mod hostile;
@@ -65,6 +66,8 @@ pub enum Scenario {
     Apps,
     /// Hundreds of malformed and hostile requests.
     Hostile,
+    /// Sequencers drop a user's transactions, then the deposit queue too; in the end anyone posts it.
+    Censored,
     /// METIS and an ERC-20 to L2 and back with viem's OP Stack actions.
     Withdraw,
 }
@@ -83,6 +86,7 @@ impl Scenario {
             Self::Clients => "clients",
             Self::Apps => "apps",
             Self::Hostile => "hostile",
+            Self::Censored => "censored",
             Self::Withdraw => "withdraw",
         }
     }
@@ -92,6 +96,7 @@ impl Scenario {
         match self {
             Self::StakeLifecycle => LONG_DEADLINE,
             Self::Equivocation => Duration::from_secs(200),
+            Self::Censored => Duration::from_secs(300),
             Self::Clients | Self::Apps | Self::Hostile | Self::Withdraw => SCRIPTS_DEADLINE,
             _ => DEADLINE,
         }
@@ -103,8 +108,18 @@ impl Scenario {
             Self::StakeLifecycle | Self::Equivocation => {
                 Params { epoch_blocks: 20, turn_blocks: 1, ..foundation::params() }
             }
+            // Many turns pass in a short time, and all that happens lies in one epoch.
+            Self::Censored => Params { epoch_blocks: 800, turn_blocks: 4, ..foundation::params() },
             _ => foundation::params(),
         }
+    }
+
+    /// Fault that its sequencers start with.
+    fn fault(self) -> Result<Option<String>> {
+        Ok(match self {
+            Self::Censored => Some(censored::fault()?),
+            _ => None,
+        })
     }
 
     async fn play(self, network: &mut Network, facts: &mut Facts) -> Result<()> {
@@ -120,6 +135,7 @@ impl Scenario {
             Self::Clients => clients::play(network, facts).await,
             Self::Apps => apps::play(network, facts).await,
             Self::Hostile => hostile::play(network, facts).await,
+            Self::Censored => censored::play(network, facts).await,
             Self::Withdraw => withdraw::play(network, facts).await,
         }
     }
@@ -136,6 +152,8 @@ pub async fn check(scenario: Scenario, keep: bool) -> Result<bool> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut plan = Plan::new(Shape::default(), folder.path().to_owned(), false)?;
     plan.params = scenario.params();
+    let fault = scenario.fault()?;
+    plan.nodes.iter_mut().filter(|node| node.role == Role::Sequencer).for_each(|node| node.faulty.clone_from(&fault));
     let mut network = None;
     let outcome = {
         let work = async {

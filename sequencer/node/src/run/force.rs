@@ -79,13 +79,15 @@ async fn post(parts: &Parts) -> Result<Forced> {
     Ok(Forced { header, items, transaction })
 }
 
-/// Waits until this node's head is the last block of the registry's newest batch; that batch, and the snapshot it used (the
+/// Waits until this node has read all that is final on L1 and its head is the last block of the registry's newest batch; that batch, and the snapshot it used (the
 /// genesis set's before the first batch).
 async fn reach_registry(parts: &Parts, registry: Address) -> Result<(u64, ParentBatch)> {
     loop {
         let head = parts.reader.client().read(registry, &BatchRegistry::headCall {}).await?;
         let (index, height) = (u64::from(head.index), head.height.to::<u64>());
-        if parts.chain.head().header.number == height && parts.finals.newest().is_some() {
+        let final_l1 = parts.l1_view.borrow().map(|view| view.finalized.number);
+        let read = final_l1.is_some_and(|number| parts.finals.newest() >= Some(number));
+        if parts.chain.head().header.number == height && read {
             let parent = match index {
                 0 => Some(ParentBatch::default()),
                 _ => parts.chain.store().batch(index)?.map(|batch| ParentBatch::from(&batch.header)),
