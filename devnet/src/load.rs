@@ -29,8 +29,20 @@ impl Load {
     /// # Errors
     /// Never: the keys are valid.
     pub fn start(rpcs: Vec<Rpc>) -> Result<Self> {
+        Self::from(rpcs, Wallet::all()?)
+    }
+
+    /// The same without one account, which somebody else sends from.
+    ///
+    /// # Errors
+    /// As [`Load::start`].
+    pub fn sparing(rpcs: Vec<Rpc>, account: usize) -> Result<Self> {
+        let others = Wallet::all()?.into_iter().enumerate().filter(|(index, _)| *index != account);
+        Self::from(rpcs, others.map(|(_, wallet)| wallet).collect())
+    }
+
+    fn from(rpcs: Vec<Rpc>, wallets: Vec<Wallet>) -> Result<Self> {
         let sent = Arc::new(Mutex::new(Vec::new()));
-        let wallets = Wallet::all()?;
         let task = tokio::spawn(stream(rpcs, wallets, sent.clone()));
         Ok(Self { sent, task })
     }

@@ -169,7 +169,9 @@ async fn forced(network: &Network, facts: &mut Facts, user: &Account, recipient:
     });
     let batch = batch.await.ok_or_else(|| eyre!("no batch with the item came to L1"))?;
     let waited = time_of(network, batch.l1_number).await?.saturating_sub(item.queued_at);
-    facts.holds("seconds_from_the_queue_to_its_batch_on_l1", (batch.header.index, waited), waited <= DEADLINE_SECONDS);
+    // What decision 0005 bounds an item's delay by, while batches go on.
+    let most = DEADLINE_SECONDS.saturating_mul(2);
+    facts.holds("seconds_from_the_queue_to_its_batch_on_l1", (batch.header.index, waited), waited <= most);
     Ok(())
 }
 

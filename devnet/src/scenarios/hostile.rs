@@ -16,6 +16,8 @@ use crate::{
     wait::until,
 };
 
+/// Account that the attacks send from.
+const ATTACKER: usize = 7;
 /// Most each suite may take.
 const PATIENCE: Duration = Duration::from_secs(420);
 /// Least number of requests in the table, each over HTTP and over WebSocket.
@@ -42,7 +44,7 @@ struct Seen {
 
 /// Runs the scenario.
 pub(super) async fn play(network: &mut Network, facts: &mut Facts) -> Result<()> {
-    let _load = Load::start(network.rpcs(Role::Sequencer)?.split_off(1))?;
+    let _load = Load::sparing(network.rpcs(Role::Sequencer)?.split_off(1), ATTACKER)?;
     script::prepare(network).await?;
     let victim = network.node("sequencer-0")?.name.clone();
     let pid = network.pid(&victim).ok_or_else(|| eyre!("{victim} does not run"))?;
