@@ -96,6 +96,12 @@ pub struct BlockCache {
 /// Blocks kept in memory.
 const CACHED_BLOCKS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(127);
 
+impl Default for BlockCache {
+    fn default() -> Self {
+        Self { blocks: Mutex::new(LruCache::new(CACHED_BLOCKS)), receipts: Mutex::new(LruCache::new(CACHED_BLOCKS)) }
+    }
+}
+
 pub(crate) fn store_error(error: StoreError) -> BackendError {
     match error {
         StoreError::Pruned { height, .. } => BackendError::HistoryUnavailable(height),
@@ -110,15 +116,6 @@ fn state_error(error: StateError) -> BackendError {
 }
 
 impl NodeBackend {
-    /// An empty cache for [`Self::blocks`].
-    #[must_use]
-    pub fn block_cache() -> BlockCache {
-        BlockCache {
-            blocks: Mutex::new(LruCache::new(CACHED_BLOCKS)),
-            receipts: Mutex::new(LruCache::new(CACHED_BLOCKS)),
-        }
-    }
-
     pub(crate) fn store(&self) -> &Store {
         self.chain.store()
     }

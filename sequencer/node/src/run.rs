@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use crate::{
-    backend::{NodeBackend, Vitals},
+    backend::{BlockCache, NodeBackend, Vitals},
     batches::{BatchGossip, ChainView, HeadsKeeper},
     chain::{Chain, ChainError},
     committer::{Announcement, Committer},
@@ -201,7 +201,7 @@ async fn start(config: Config, faults: &Faults) -> eyre::Result<(Parts, Flows, R
         watchdog: Watchdog::start()?,
         operator: operator.clone(),
         forwards: config.role != Role::L1Follower,
-        blocks: NodeBackend::block_cache(),
+        blocks: BlockCache::default(),
     };
     let server = RpcServer::start(&rpc_config(&config)?, Arc::new(backend)).await?;
     let parts = Parts {

@@ -41,6 +41,10 @@ impl StateReader for Ahead {
         self.state.storage(address, slot)
     }
 
+    fn has_storage(&self, address: &Address) -> Result<bool, StateError> {
+        self.state.has_storage(address)
+    }
+
     fn code(&self, code_hash: &B256) -> Result<Bytes, StateError> {
         self.state.code(code_hash)
     }

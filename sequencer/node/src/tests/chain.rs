@@ -13,7 +13,6 @@ use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, address, h
 use k256::ecdsa::SigningKey;
 use l1::FinalBlocks;
 use op_alloy_consensus::OpTxEnvelope;
-use parking_lot::Mutex;
 use protocol::{
     Genesis, L1Origin, Member, SequencerSet, SnapshotId, Weight,
     block::{GAS_PRICE_ORACLE, L1_BLOCK},
@@ -25,7 +24,7 @@ use store::{EmptyState, Store, StoreConfig};
 use tokio::sync::{broadcast, watch};
 
 use crate::{
-    backend::{NodeBackend, Vitals},
+    backend::{BlockCache, NodeBackend, Vitals},
     chain::Chain,
     committer::Committer,
     config::Role,
@@ -174,7 +173,7 @@ pub(crate) async fn start_with(config: RpcConfig, genesis: Genesis, storage: Sto
         vitals: Arc::new(Vitals::default()),
         watchdog: Watchdog::start().unwrap(),
         forwards: true,
-        blocks: Mutex::new(lru::LruCache::new(std::num::NonZeroUsize::MIN)),
+        blocks: BlockCache::default(),
     };
     let config = RpcConfig { listen: "127.0.0.1:0".parse().unwrap(), ..config };
     let server = RpcServer::start(&config, Arc::new(backend)).await.unwrap();
