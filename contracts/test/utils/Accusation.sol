@@ -2,12 +2,12 @@
 pragma solidity 0.8.37;
 
 import {ISlashing} from "../../src/interfaces/ISlashing.sol";
-import {Slashing} from "../../src/l1/Slashing.sol";
 import {Signing} from "../../src/libraries/Signing.sol";
+import {BatchHeader} from "../../src/types/BatchHeader.sol";
 import {Vote} from "../../src/types/Messages.sol";
 import {Court} from "./Court.sol";
 
-/// Four operators and what proves a double vote of one of them; with the test of the deployment.
+/// Four operators and what proves a double vote of one of them.
 abstract contract Accusation is Court {
     uint64 internal constant HEIGHT = 500;
     bytes32[] internal members;
@@ -29,27 +29,14 @@ abstract contract Accusation is Court {
         slashing.proveVotes(a, signatureA, b, signatureB, nothing());
     }
 
+    /// Posts a batch of all four.
+    function post() internal returns (BatchHeader memory header, uint64 acceptedAt) {
+        header = nextHeader(DATA);
+        acceptedAt = uint64(block.timestamp);
+        submit(header, members, 15, DATA);
+    }
+
     function noConflict() internal pure returns (bytes memory) {
         return abi.encodeWithSelector(ISlashing.NoConflict.selector);
-    }
-
-    function create(address governance_, uint64 window, uint64 sunset) internal {
-        new Slashing(staking, sequencerSet, registry, insurancePool, governance_, window, sunset);
-    }
-
-    function test_constructor_outOfRange_reverts() external {
-        vm.expectRevert(ISlashing.ZeroAddress.selector);
-        create(address(0), APPEAL, 0);
-        vm.expectRevert(abi.encodeWithSelector(ISlashing.AppealWindowOutOfRange.selector, 4));
-        create(governance, 4, 0);
-        vm.expectRevert(abi.encodeWithSelector(ISlashing.AppealWindowOutOfRange.selector, 14 days + 1));
-        create(governance, 14 days + 1, 0);
-        uint64 sunset = uint64(block.timestamp + 5 * 365 days);
-        vm.expectRevert(abi.encodeWithSelector(ISlashing.AppealSunsetOutOfRange.selector, sunset + 1));
-        create(governance, APPEAL, sunset + 1);
-        create(governance, APPEAL, sunset);
-        assertEq(slashing.appealWindow(), APPEAL);
-        assertEq(slashing.governance(), governance);
-        assertEq(slashing.council(), address(0));
     }
 }
