@@ -1,6 +1,6 @@
 //! `eth_fillTransaction`: a transaction with everything a signature needs.
 
-use alloy_consensus::{Transaction as _, TxEnvelope};
+use alloy_consensus::TxEnvelope;
 use alloy_eips::{Encodable2718, Typed2718};
 use alloy_primitives::{Bytes, Signature, U256};
 use alloy_rpc_types_eth::TransactionRequest;
@@ -19,22 +19,12 @@ pub(super) fn register(registry: &mut Registry) {
     registry.call("eth_fillTransaction", 1, fill);
 }
 
-/// The filled transaction, and its bytes with an empty signature (geth's form).
+/// The filled transaction, and its bytes with an empty signature (geth's form). One with a dynamic fee has no `gasPrice`, although
+/// the official schema wants it: viem would send both kinds of fee on, which every node refuses.
 #[derive(Debug, Serialize)]
 struct Filled {
     raw: Bytes,
-    tx: Unsigned,
-}
-
-/// A transaction that nobody has signed yet.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Unsigned {
-    #[serde(flatten)]
-    transaction: TxEnvelope,
-    /// Of a transaction with a dynamic fee the execution API shows its highest price here; the library leaves it out.
-    #[serde(with = "alloy_serde::quantity::opt", skip_serializing_if = "Option::is_none")]
-    gas_price: Option<u128>,
+    tx: TxEnvelope,
 }
 
 fn fill(context: &Context, args: &Args) -> RpcResult<Filled> {
@@ -88,7 +78,6 @@ fn fill(context: &Context, args: &Args) -> RpcResult<Filled> {
     if typed.is_eip4844() {
         return Err(RpcError::Refused("transaction type not supported".to_owned()));
     }
-    let transaction = TxEnvelope::from(typed.into_envelope(Signature::new(U256::ZERO, U256::ZERO, false)));
-    let gas_price = transaction.is_dynamic_fee().then(|| transaction.max_fee_per_gas());
-    Ok(Filled { raw: transaction.encoded_2718().into(), tx: Unsigned { transaction, gas_price } })
+    let tx = TxEnvelope::from(typed.into_envelope(Signature::new(U256::ZERO, U256::ZERO, false)));
+    Ok(Filled { raw: tx.encoded_2718().into(), tx })
 }
