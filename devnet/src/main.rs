@@ -44,6 +44,10 @@ use node::config::{Config, Da};
 
 use crate::plan::Shape;
 
+/// A seventh of what a JSON-RPC call cost was the C library's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(version, about = "A whole Horae network on one machine")]
 struct Cli {

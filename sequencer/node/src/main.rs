@@ -5,6 +5,10 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 use node::{Faults, Forced, config::Config, database, keys, telemetry};
 
+/// A seventh of what a JSON-RPC call cost was the C library's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(version, about = "Node of an Ethereum L2 with a staked sequencer set")]
 struct Cli {
