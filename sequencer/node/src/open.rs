@@ -10,7 +10,7 @@ mod arriving;
 mod book;
 mod worker;
 
-use std::sync::Arc;
+use std::{sync::Arc, thread::JoinHandle};
 
 use alloy_primitives::{Address, B256, Bytes};
 use l1::L1View;
@@ -37,10 +37,22 @@ const MAX_EARLY: usize = 64;
 /// Heights behind the head whose slices can still be contradicted.
 const REMEMBERED_HEIGHTS: u64 = 2;
 
+/// A thread that is waited for: it holds the database, which must be closed before the process ends.
+struct Joined(Option<JoinHandle<()>>);
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        // A thread that panicked has said so.
+        drop(self.0.take().map(JoinHandle::join));
+    }
+}
+
 /// The way to the thread.
 pub struct OpenBlocks {
     chain: Arc<Chain>,
+    /// Dropped before `_thread`, which it ends.
     jobs: mpsc::Sender<Job>,
+    _thread: Joined,
     book: Mutex<Book>,
     /// Slices of the height after the next one, by whom.
     early: Mutex<Vec<(Address, Slice)>>,
@@ -64,8 +76,15 @@ impl OpenBlocks {
             let state = State::default();
             Worker { chain: on, transactions, pending: shown, events, state }.run(inbox);
         };
-        std::thread::Builder::new().name("open-blocks".to_owned()).spawn(work)?;
-        Ok(Arc::new(Self { chain, jobs, book: Mutex::default(), early: Mutex::default(), pending }))
+        let thread = std::thread::Builder::new().name("open-blocks".to_owned()).spawn(work)?;
+        Ok(Arc::new(Self {
+            chain,
+            jobs,
+            _thread: Joined(Some(thread)),
+            book: Mutex::default(),
+            early: Mutex::default(),
+            pending,
+        }))
     }
 
     /// Keeps the open blocks on the head and on our view of L1. Ends with an error when the thread has ended.
