@@ -17,6 +17,7 @@ pub(crate) struct Args {
     values: Vec<Box<RawValue>>,
     /// When the call must have ended.
     deadline: Instant,
+    brief: bool,
 }
 
 impl Args {
@@ -32,7 +33,23 @@ impl Args {
         if values.len() > max {
             return Err(RpcError::InvalidParams(format!("too many arguments, want at most {max}")));
         }
-        Ok(Self { values, deadline })
+        Ok(Self { values, deadline, brief: false })
+    }
+
+    /// For a first try that must have ended at `until`; see [`Self::brief`].
+    pub(crate) fn tried_until(self, until: Instant) -> Self {
+        Self { deadline: until, brief: true, ..self }
+    }
+
+    /// For the whole of its time again.
+    pub(crate) fn whole(self, deadline: Instant) -> Self {
+        Self { deadline, brief: false, ..self }
+    }
+
+    /// Whether this is a try on a thread where others wait: what takes long ends with [`RpcError::Timeout`] and is asked again
+    /// elsewhere.
+    pub(crate) const fn brief(&self) -> bool {
+        self.brief
     }
 
     /// When the call must have ended.

@@ -59,6 +59,9 @@ pub trait Backend: Send + Sync + 'static {
     fn header(&self, number: u64) -> Result<Option<SealedHeader>, BackendError>;
     /// The block at a height, with senders.
     fn block(&self, number: u64) -> Result<Option<Arc<BlockRecord>>, BackendError>;
+    /// *Light.* Number of the block's transactions if it is in memory, with its receipts if those are wanted: reading it is light
+    /// then.
+    fn at_hand(&self, number: u64, receipts: bool) -> Option<usize>;
     /// The height of a decided block.
     fn block_number(&self, hash: B256) -> Result<Option<u64>, BackendError>;
     /// One record per transaction of the block, in order.

@@ -24,7 +24,7 @@ pub const MAX_BATCH_ITEMS: usize = 1_000;
 /// Above this many items a batch is refused before its items are even parsed; between the two limits the answer has
 /// geth's code and text.
 pub(crate) const BATCH_PARSE_LIMIT: u32 = 20_000;
-/// Running HTTP requests and open WebSocket connections of a port.
+/// Running HTTP requests of a port, and as many open WebSocket connections.
 pub const MAX_CONNECTIONS: u32 = 500;
 /// Connections of one address.
 pub const MAX_CLIENT_CONNECTIONS: u32 = 100;
@@ -101,7 +101,7 @@ pub struct RpcConfig {
     pub namespaces: Vec<String>,
     /// Largest response in bytes, at most [`RESPONSE_BYTES_CEILING`].
     pub max_response_bytes: u32,
-    /// Open connections.
+    /// HTTP requests that run, and as many open WebSocket connections.
     pub max_connections: u32,
     /// Time for one request.
     pub request_timeout: Duration,

@@ -4,21 +4,20 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use jsonrpsee::{
     Methods,
-    core::middleware::RpcServiceBuilder,
-    server::{StopHandle, TowerServiceBuilder, serve_with_graceful_shutdown},
+    server::{ConnectionGuard, ServerConfig, StopHandle, TowerServiceBuilder, serve_with_graceful_shutdown},
 };
 use metrics::{Counter, counter};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
 };
-use tower::{ServiceBuilder, layer::util::Identity};
+use tower::{layer::util::Identity, service_fn};
 use tower_http::cors::CorsLayer;
 
 use crate::{
     clients::{Client, Clients},
-    http::{Access, FrontLayer},
-    middleware::{Guarded, Shared},
+    http::{Access, Front},
+    middleware::Shared,
 };
 
 /// Pause after a failed `accept`, most likely for want of file descriptors: it would fail again at once.
@@ -26,7 +25,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What all connections through one door share.
 pub(crate) struct Door {
-    pub(crate) base: TowerServiceBuilder<Identity, Identity>,
+    pub(crate) config: ServerConfig,
+    /// HTTP requests that run.
+    pub(crate) running: ConnectionGuard,
+    /// WebSockets, which the library serves and counts on its own.
+    pub(crate) sockets: TowerServiceBuilder<Identity, Identity>,
     pub(crate) methods: Methods,
     pub(crate) cors: CorsLayer,
     pub(crate) access: Arc<Access>,
@@ -36,17 +39,14 @@ pub(crate) struct Door {
 
 impl Door {
     /// Serves one connection until it ends, or until the server stops and what runs has been answered.
-    pub(crate) async fn serve<I>(&self, io: I, client: Arc<Client>)
+    pub(crate) async fn serve<I>(self: Arc<Self>, io: I, client: Arc<Client>)
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let shared = Arc::clone(&self.shared);
-        let calls = RpcServiceBuilder::new().layer_fn(move |service| Guarded::new(service, Arc::clone(&shared)));
-        let front =
-            ServiceBuilder::new().layer(self.cors.clone()).layer(FrontLayer::new(Arc::clone(&self.access), client));
-        let service = self.base.clone().set_rpc_middleware(calls).set_http_middleware(front);
-        let service = service.build(self.methods.clone(), self.stop.clone());
-        if let Err(why) = serve_with_graceful_shutdown(io, service, self.stop.clone().shutdown()).await {
+        let stopped = self.stop.clone().shutdown();
+        let front = Arc::new(Front { door: self, client });
+        let service = service_fn(move |request| Arc::clone(&front).enter(request));
+        if let Err(why) = serve_with_graceful_shutdown(io, service, stopped).await {
             tracing::debug!(%why, "connection failed");
         }
     }

@@ -1,27 +1,31 @@
 //! In front of JSON-RPC: health endpoints, who may reach the server, and request bodies within their size and time.
 
-use std::{
-    net::IpAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context as TaskContext, Poll},
-};
+use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use jsonrpsee::{
-    core::BoxError,
-    server::{HttpBody, HttpRequest, HttpResponse, http::response},
+    core::{BoxError, middleware::RpcServiceBuilder},
+    server::{
+        ConnectionState, HttpBody, HttpRequest, HttpResponse,
+        http::{call_with_service_builder, response},
+    },
 };
-use tower::{Layer, Service};
+use tower::{
+    Layer, Service,
+    layer::util::{Identity, Stack},
+    service_fn,
+};
 
 use crate::{
     Backend,
     clients::Client,
     config::{AdminToken, MAX_REQUEST_BYTES, REQUEST_BODY_TIMEOUT},
+    door::Door,
     ids::{self, Mask},
-    middleware::{Silent, Transport},
+    middleware::{Caller, GuardLayer, Silent, Transport},
 };
 
 /// Which names and web pages may reach the server.
@@ -66,32 +70,6 @@ fn host_name(host: &str) -> &str {
         return rest.split(']').next().unwrap_or_default();
     }
     host.rsplit_once(':').map_or(host, |(name, _)| name)
-}
-
-/// The layer of one connection.
-#[derive(Clone)]
-pub(crate) struct FrontLayer {
-    access: Arc<Access>,
-    client: Arc<Client>,
-}
-
-impl FrontLayer {
-    pub(crate) fn new(access: Arc<Access>, client: Arc<Client>) -> Self {
-        Self { access, client }
-    }
-}
-
-impl<S> Layer<S> for FrontLayer {
-    type Service = Front<S>;
-    fn layer(&self, inner: S) -> Front<S> {
-        Front { inner, front: self.clone() }
-    }
-}
-
-#[derive(Clone)]
-pub(crate) struct Front<S> {
-    inner: S,
-    front: FrontLayer,
 }
 
 fn text(status: StatusCode, body: String) -> HttpResponse {
@@ -144,11 +122,7 @@ fn shows(headers: &HeaderMap, token: &AdminToken) -> bool {
 }
 
 /// The whole body, within its limits of size and time; or the answer to one that is not.
-async fn read<B>(body: B) -> Result<Bytes, HttpResponse>
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
+async fn read<B: Incoming>(body: B) -> Result<Bytes, HttpResponse> {
     let most = usize::try_from(MAX_REQUEST_BYTES).unwrap_or(usize::MAX);
     match tokio::time::timeout(REQUEST_BODY_TIMEOUT, Limited::new(body, most).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
@@ -166,57 +140,76 @@ async fn show_ids(answer: HttpResponse, mask: &Mask) -> Result<HttpResponse, Box
     Ok(HttpResponse::from_parts(parts, HttpBody::from(mask.show(&String::from_utf8_lossy(&body)))))
 }
 
-impl<S, B> Service<HttpRequest<B>> for Front<S>
-where
-    S: Service<HttpRequest, Response = HttpResponse, Error = BoxError> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    type Response = HttpResponse;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, BoxError>> + Send>>;
+/// A request's body as it comes in.
+pub(crate) trait Incoming: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
 
-    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(task)
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static> Incoming for B {}
+
+/// One connection's way in.
+pub(crate) struct Front {
+    pub(crate) door: Arc<Door>,
+    pub(crate) client: Arc<Client>,
+}
+
+impl Front {
+    /// Answers a request, with what browsers want to know if a web page sent it.
+    pub(crate) async fn enter<B: Incoming>(self: Arc<Self>, request: HttpRequest<B>) -> Result<HttpResponse, BoxError> {
+        if !request.headers().contains_key(header::ORIGIN) {
+            return self.answer(request).await;
+        }
+        let cors = self.door.cors.clone();
+        let mut page = cors.layer(service_fn(move |request| Arc::clone(&self).answer(request)));
+        Box::pin(page.call(request)).await
     }
 
-    fn call(&mut self, mut request: HttpRequest<B>) -> Self::Future {
+    async fn answer<B: Incoming>(self: Arc<Self>, request: HttpRequest<B>) -> Result<HttpResponse, BoxError> {
         let socket = request.headers().contains_key(header::UPGRADE);
-        if let Some(response) = self.front.access.answer(&request, socket) {
-            return Box::pin(std::future::ready(Ok(response)));
+        if let Some(response) = self.door.access.answer(&request, socket) {
+            return Ok(response);
         }
-        request.extensions_mut().insert(if socket { Transport::WebSocket } else { Transport::Http });
-        request.extensions_mut().insert(Arc::clone(&self.front.client));
-        // The service is ready; its clone takes its place.
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
         if socket {
-            return Box::pin(inner.call(request.map(HttpBody::new)));
+            return Box::pin(self.upgrade(request)).await;
         }
-        Box::pin(async move {
-            let (parts, body) = request.into_parts();
-            let announced = body.size_hint().lower();
-            // Refused by what it announces, without reading it.
-            if announced > u64::from(MAX_REQUEST_BYTES) {
-                return inner.call(HttpRequest::from_parts(parts, HttpBody::new(body))).await;
-            }
-            let body = match read(body).await {
-                Ok(body) => body,
-                Err(refusal) => return Ok(refusal),
-            };
-            let mask = ids::may_be_odd(&body).then(Mask::new);
-            let hidden = mask.as_ref().and_then(|mask| mask.hide(&body));
-            let body = hidden.map_or_else(|| HttpBody::new(Full::new(body)), HttpBody::from);
-            let mut response = inner.call(HttpRequest::from_parts(parts, body)).await?;
-            if response.extensions().get::<Silent>().is_some() {
-                *response.body_mut() = HttpBody::empty();
-            }
-            match mask {
-                Some(mask) => show_ids(response, &mask).await,
-                None => Ok(response),
-            }
-        })
+        let Some(place) = self.door.running.try_acquire() else { return Ok(response::too_many_requests()) };
+        let (parts, body) = request.into_parts();
+        // Refused by what it announces, without reading it.
+        if body.size_hint().lower() > u64::from(MAX_REQUEST_BYTES) {
+            return Ok(response::too_large(MAX_REQUEST_BYTES));
+        }
+        let body = match read(body).await {
+            Ok(body) => body,
+            Err(refusal) => return Ok(refusal),
+        };
+        let mask = ids::may_be_odd(&body).then(Mask::new);
+        let body = mask.as_ref().and_then(|mask| mask.hide(&body)).map_or(body, Bytes::from);
+        let connection = ConnectionState::new(self.door.stop.clone(), 0, place);
+        let mut response = call_with_service_builder(
+            HttpRequest::from_parts(parts, Full::new(body)),
+            self.door.config.clone(),
+            connection,
+            self.door.methods.clone(),
+            self.guarded(Transport::Http),
+        )
+        .await;
+        if response.extensions().get::<Silent>().is_some() {
+            *response.body_mut() = HttpBody::empty();
+        }
+        match mask {
+            Some(mask) => show_ids(response, &mask).await,
+            None => Ok(response),
+        }
+    }
+
+    /// Turns the connection into a WebSocket.
+    async fn upgrade<B: Incoming>(self: Arc<Self>, request: HttpRequest<B>) -> Result<HttpResponse, BoxError> {
+        let service = self.door.sockets.clone().set_rpc_middleware(self.guarded(Transport::WebSocket));
+        service.build(self.door.methods.clone(), self.door.stop.clone()).call(request).await
+    }
+
+    /// What stands around every call.
+    fn guarded(&self, transport: Transport) -> RpcServiceBuilder<Stack<GuardLayer, Identity>> {
+        let caller = Caller { client: Arc::clone(&self.client), transport };
+        RpcServiceBuilder::new().layer(GuardLayer { shared: Arc::clone(&self.door.shared), caller })
     }
 }
 

@@ -3,7 +3,9 @@
 //! Negative and fractional numbers and booleans, which geth echoes like any other id, travel through the library as strings with a
 //! prefix that nobody outside can know, and are put back in the answer. A call whose id is an object or an array is no request.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -72,7 +74,8 @@ impl Mask {
 
 /// Whether any member `id`, at whatever depth, begins like one that is not plain. Cheap: nearly every request ends here.
 pub(crate) fn may_be_odd(request: &[u8]) -> bool {
-    memmem::find_iter(request, b"\"id\"").any(|at| {
+    static ID: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\"id\""));
+    ID.find_iter(request).any(|at| {
         let after = request.get(at.saturating_add(4)..).unwrap_or_default().trim_ascii_start();
         let value = after.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
         let length = value.iter().position(|byte| matches!(byte, b',' | b'}') || byte.is_ascii_whitespace());

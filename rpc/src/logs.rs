@@ -6,11 +6,16 @@ use alloy_eips::BlockNumberOrTag;
 use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
 
 use crate::{
+    args::Args,
     config::{MAX_FILTER_ALTERNATIVES, MAX_LOG_BLOCKS, MAX_LOGS},
     context::Context,
     convert,
     error::{RpcError, RpcResult},
 };
+
+/// Most blocks that a brief answer asks the index for, and most transactions of one that it looks at.
+const BRIEF_BLOCKS: u64 = 1_024;
+const BRIEF_TRANSACTIONS: usize = 512;
 
 /// Refuses filters that would cost more than a scan.
 pub(crate) fn check(filter: &Filter) -> RpcResult<()> {
@@ -51,17 +56,20 @@ fn range(context: &Context, filter: &Filter) -> RpcResult<Option<(u64, u64)>> {
 }
 
 /// `eth_getLogs`.
-pub(crate) fn query(context: &Context, filter: &Filter, deadline: Instant) -> RpcResult<Vec<Log>> {
+pub(crate) fn query(context: &Context, filter: &Filter, args: &Args) -> RpcResult<Vec<Log>> {
     check(filter)?;
     let Some((from, to)) = range(context, filter)? else { return Ok(Vec::new()) };
     if to.saturating_sub(from) >= MAX_LOG_BLOCKS {
         return Err(RpcError::Limit(format!("query exceeds max block range {MAX_LOG_BLOCKS}")));
     }
-    scan(context, filter, from, to, deadline)
+    if args.brief() && to.saturating_sub(from) > BRIEF_BLOCKS {
+        return Err(RpcError::Timeout);
+    }
+    scan(context, filter, from, to, args)
 }
 
 /// The matching logs of `from..=to`, whatever range the filter itself names.
-pub(crate) fn scan(context: &Context, filter: &Filter, from: u64, to: u64, deadline: Instant) -> RpcResult<Vec<Log>> {
+pub(crate) fn scan(context: &Context, filter: &Filter, from: u64, to: u64, args: &Args) -> RpcResult<Vec<Log>> {
     let mut found = Vec::new();
     // Indexes know decided blocks; the pending one is looked at in any case.
     let latest = context.backend.heads().latest.number;
@@ -69,7 +77,10 @@ pub(crate) fn scan(context: &Context, filter: &Filter, from: u64, to: u64, deadl
     let next = (from <= decided).then_some(from);
     let mut candidates = Candidates { context, filter, to: decided, heights, next };
     let mut pending = (to > latest).then_some(to);
-    while let Some(number) = candidates.next(deadline)?.or_else(|| pending.take()) {
+    while let Some(number) = candidates.next(args.deadline())?.or_else(|| pending.take()) {
+        if args.brief() && context.backend.at_hand(number, true).is_none_or(|count| count > BRIEF_TRANSACTIONS) {
+            return Err(RpcError::Timeout);
+        }
         let (Some(block), Some(receipts)) = (context.backend.block(number)?, context.backend.receipts(number)?) else {
             continue;
         };

@@ -15,6 +15,7 @@ use jsonrpsee::{
     types::{ErrorObjectOwned, Id, Request, error::OVERSIZED_RESPONSE_CODE},
 };
 use metrics::{Counter, Gauge, Histogram};
+use tower::Layer;
 
 use crate::{
     clients::{Client, LIGHT},
@@ -24,11 +25,18 @@ use crate::{
     registry::Costs,
 };
 
-/// How a call came in; put into the request's extensions by the HTTP layer.
+/// How a call came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
     Http,
     WebSocket,
+}
+
+/// Who makes a call, and how.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) client: Arc<Client>,
+    pub(crate) transport: Transport,
 }
 
 /// What is known of one method. Its metrics are made once: making one takes a lock and hashes labels.
@@ -84,23 +92,21 @@ impl Shared {
     }
 
     /// Errors that jsonrpsee would word in its own way, and calls beyond what the client may make.
-    fn refuse(&self, request: &Request<'_>) -> Option<ErrorObjectOwned> {
+    fn refuse(&self, request: &Request<'_>, caller: &Caller) -> Option<ErrorObjectOwned> {
         /// Longest method name echoed back.
         const MAX_ECHO: usize = 64;
         let name = request.method_name();
-        let client = request.extensions().get::<Arc<Client>>();
-        let cost = self.methods.get(name).map_or(LIGHT, |method| method.cost);
-        if client.is_some_and(|client| !client.admits(name, cost)) {
+        let method = self.methods.get(name);
+        if !caller.client.admits(name, method.map_or(LIGHT, |method| method.cost)) {
             self.limited.increment(1);
             return Some(ErrorObjectOwned::owned(LIMIT_EXCEEDED, "too many requests from your address", None::<()>));
         }
-        if !self.methods.contains_key(name) {
+        if method.is_none() {
             let name: String = name.chars().take(MAX_ECHO).collect();
             let text = format!("the method {name} does not exist/is not available");
             return Some(ErrorObjectOwned::owned(METHOD_NOT_FOUND, text, None::<()>));
         }
-        let http = request.extensions().get::<Transport>() == Some(&Transport::Http);
-        if http && matches!(name, "eth_subscribe" | "eth_unsubscribe") {
+        if caller.transport == Transport::Http && matches!(name, "eth_subscribe" | "eth_unsubscribe") {
             return Some(ErrorObjectOwned::owned(METHOD_NOT_FOUND, "notifications not supported", None::<()>));
         }
         None
@@ -123,17 +129,27 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// The service of one connection.
+/// Puts a [`Guarded`] around a service.
+#[derive(Clone)]
+pub(crate) struct GuardLayer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) caller: Caller,
+}
+
+impl<S> Layer<S> for GuardLayer {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        Guarded { inner, shared: Arc::clone(&self.shared), caller: self.caller.clone() }
+    }
+}
+
+/// The service of one caller.
 #[derive(Clone)]
 pub(crate) struct Guarded<S> {
     inner: S,
     shared: Arc<Shared>,
-}
-
-impl<S> Guarded<S> {
-    pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self {
-        Self { inner, shared }
-    }
+    caller: Caller,
 }
 
 /// Tells the HTTP layer that the answer has no body; jsonrpsee would write `null`.
@@ -151,14 +167,15 @@ fn error(id: Id<'_>, code: i32, text: impl Into<String>) -> MethodResponse {
 }
 
 /// One call within a time limit.
-async fn run<S>(inner: &S, shared: &Shared, mut request: Request<'_>, limit: Duration) -> MethodResponse
+async fn run<S>(service: &Guarded<S>, mut request: Request<'_>, limit: Duration) -> MethodResponse
 where
     S: RpcServiceT<MethodResponse = MethodResponse> + Send + Sync,
 {
+    let Guarded { inner, shared, caller } = service;
     let started = Instant::now();
     let _running = InFlight::new(&shared.in_flight);
     let metrics = shared.methods.get(request.method_name()).map_or(&shared.unknown, |method| &method.metrics);
-    let response = if let Some(refusal) = shared.refuse(&request) {
+    let response = if let Some(refusal) = shared.refuse(&request, caller) {
         MethodResponse::error(request.id, refusal)
     } else {
         let id = request.id.clone().into_owned();
@@ -199,13 +216,14 @@ where
     type BatchResponse = MethodResponse;
 
     fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
-        let Self { inner, shared } = self.clone();
-        async move { run(&inner, &shared, request, shared.timeout).await }
+        let service = self.clone();
+        async move { run(&service, request, service.shared.timeout).await }
     }
 
     fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
-        let Self { inner, shared } = self.clone();
+        let service = self.clone();
         async move {
+            let shared = &service.shared;
             shared.batches.increment(1);
             if batch.is_empty() {
                 return error(Id::Null, INVALID_REQUEST, "empty batch");
@@ -221,7 +239,7 @@ where
                     // The whole batch has one time limit; what is left of it when a call begins is that call's.
                     Ok(BatchEntry::Call(request)) => {
                         let left = shared.timeout.saturating_sub(started.elapsed());
-                        run(&inner, &shared, request, left).await
+                        run(&service, request, left).await
                     }
                     Ok(BatchEntry::Notification(_)) => {
                         notified = true;

@@ -96,6 +96,8 @@ pub struct CallRequest {
     pub block_overrides: Option<Box<BlockOverrides>>,
     /// The moment at which execution must stop with [`CallError::Timeout`](crate::CallError::Timeout).
     pub deadline: Instant,
+    /// Runs on a thread where others wait: the deadline is near, and what cannot be stopped in time must not begin.
+    pub brief: bool,
 }
 
 /// Where calls to be traced run.

@@ -1,6 +1,11 @@
 //! How methods are put on the server: a name, how many parameters it takes, and a plain function.
 
-use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::future::BoxFuture;
 use jsonrpsee::{RpcModule, core::RegisterMethodError, types::ErrorObjectOwned};
@@ -13,6 +18,9 @@ use crate::{
     context::{Context, Work},
     error::{BackendError, CallError, RpcError, RpcResult},
 };
+
+/// Longest work on an async thread.
+const BRIEF: Duration = Duration::from_micros(250);
 
 /// Collects the methods of the namespaces that are switched on.
 pub(crate) struct Registry {
@@ -78,6 +86,30 @@ impl Registry {
         method: fn(&Context, &Args) -> RpcResult<R>,
     ) {
         self.blocking(name, max_args, method, Work::Call);
+    }
+
+    /// A method that most often ends within microseconds, for which the way to another thread would be the dearest part. It is
+    /// tried where it arrived, for [`BRIEF`] at most; when that is not enough it runs as the work it is.
+    pub(crate) fn brief<R: Serialize + 'static>(
+        &mut self,
+        name: &'static str,
+        max_args: usize,
+        method: fn(&Context, &Args) -> RpcResult<R>,
+        kind: Work,
+    ) {
+        let added = self.module.register_async_method(name, move |params, context, extensions| async move {
+            let deadline = context.deadline(&extensions);
+            let until = Instant::now().checked_add(BRIEF).unwrap_or(deadline).min(deadline);
+            let args = Args::parse(&params, max_args, deadline)?.tried_until(until);
+            match method(&context, &args) {
+                Err(RpcError::Timeout | RpcError::Call(CallError::Timeout)) => {}
+                answer => return encode(answer),
+            }
+            let args = args.whole(deadline);
+            context.run(kind, move |context| Ok(encode(timely(context, &args, method)))).await?
+        });
+        self.costs.insert(name, HEAVY);
+        self.failure = self.failure.take().or(added.err());
     }
 
     /// A method that executes blocks again: as a heavy one, but few at a time.

@@ -7,13 +7,12 @@ use http::{HeaderValue, Method, header};
 use jsonrpsee::{
     core::{RegisterMethodError, traits::IdProvider},
     server::{
-        BatchRequestConfig, PingConfig, ServerBuilder, ServerConfig, ServerHandle, StopHandle, TowerServiceBuilder,
+        BatchRequestConfig, ConnectionGuard, PingConfig, ServerBuilder, ServerConfig, ServerHandle, StopHandle,
         stop_channel,
     },
     types::SubscriptionId,
 };
 use tokio::{net::TcpListener, sync::broadcast::error::RecvError};
-use tower::layer::util::Identity;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
@@ -198,9 +197,12 @@ impl Builder<'_> {
     ) -> Result<Arc<Door>, StartError> {
         let (methods, costs) = methods(self.context, namespaces)?.finish()?;
         let max_response = self.config.max_response_bytes.min(RESPONSE_BYTES_CEILING);
+        let config = self.transport(max_response);
         let names = Names { origins: origins.to_vec(), hosts: self.config.allowed_hosts.clone() };
         Ok(Arc::new(Door {
-            base: self.transport(max_response),
+            running: ConnectionGuard::new(usize::try_from(self.config.max_connections).unwrap_or(usize::MAX)),
+            sockets: ServerBuilder::with_config(config.clone()).to_service_builder(),
+            config,
             methods: methods.into(),
             cors: cors(origins)?,
             access: Arc::new(Access { backend: Arc::clone(&self.context.backend), names, token }),
@@ -209,8 +211,8 @@ impl Builder<'_> {
         }))
     }
 
-    fn transport(&self, max_response: u32) -> TowerServiceBuilder<Identity, Identity> {
-        let limits = ServerConfig::builder()
+    fn transport(&self, max_response: u32) -> ServerConfig {
+        ServerConfig::builder()
             .max_request_body_size(MAX_REQUEST_BYTES)
             .max_response_body_size(max_response)
             .max_connections(self.config.max_connections)
@@ -219,8 +221,7 @@ impl Builder<'_> {
             .set_message_buffer_capacity(WS_BUFFER)
             .enable_ws_ping(PingConfig::new())
             .set_id_provider(HexIds)
-            .build();
-        ServerBuilder::with_config(limits).to_service_builder()
+            .build()
     }
 }
 

@@ -8,19 +8,19 @@ use serde::Serialize;
 
 use crate::{
     args::{Args, BlockArg, HashArg, NumberOrTag, Quantity},
-    context::{Context, Executed},
+    context::{Context, Executed, Work},
     convert::{self, PooledView, RpcBlock},
-    error::RpcResult,
+    error::{RpcError, RpcResult},
     registry::Registry,
 };
 
 pub(super) fn register(registry: &mut Registry) {
     registry.light("eth_blockNumber", 0, block_number);
-    registry.heavy("eth_getBlockByNumber", 2, block_by_number);
-    registry.heavy("eth_getBlockByHash", 2, block_by_hash);
+    registry.brief("eth_getBlockByNumber", 2, block_by_number, Work::Heavy);
+    registry.brief("eth_getBlockByHash", 2, block_by_hash, Work::Heavy);
     registry.light("eth_getHeaderByNumber", 1, header_by_number);
     registry.light("eth_getHeaderByHash", 1, header_by_hash);
-    registry.heavy("eth_getBlockReceipts", 1, block_receipts);
+    registry.brief("eth_getBlockReceipts", 1, block_receipts, Work::Heavy);
     registry.light("eth_getBlockTransactionCountByNumber", 1, count_by_number);
     registry.light("eth_getBlockTransactionCountByHash", 1, count_by_hash);
     registry.light("eth_getUncleCountByBlockNumber", 1, uncles_by_number);
@@ -48,22 +48,34 @@ fn block_number(context: &Context, _: &Args) -> RpcResult<U64> {
     Ok(U64::from(context.backend.heads().latest.number))
 }
 
-fn block(context: &Context, id: BlockId, full: bool) -> RpcResult<Option<RpcBlock>> {
-    if full {
-        let found = context.block_and_receipts(id)?;
-        return Ok(found.map(|(block, receipts)| convert::block(&block, Some(&receipts))));
+/// Most transactions of a block, and most of them in full, that a brief answer shows.
+const BRIEF_HASHES: usize = 2_048;
+const BRIEF_TRANSACTIONS: usize = 64;
+
+/// The height a parameter names; when only a brief answer is wanted, of a block that has one.
+fn height(context: &Context, args: &Args, id: BlockId, full: bool) -> RpcResult<Option<u64>> {
+    let Some(number) = context.find(id)? else { return Ok(None) };
+    let most = if full { BRIEF_TRANSACTIONS } else { BRIEF_HASHES };
+    if args.brief() && context.backend.at_hand(number, full).is_none_or(|count| count > most) {
+        return Err(RpcError::Timeout);
     }
-    Ok(context.block(id)?.map(|block| convert::block(&block, None)))
+    Ok(Some(number))
+}
+
+fn block(context: &Context, args: &Args, id: BlockId) -> RpcResult<Option<RpcBlock>> {
+    let full: bool = args.required(1)?;
+    let Some(number) = height(context, args, id, full)? else { return Ok(None) };
+    let Some(block) = context.backend.block(number)? else { return Ok(None) };
+    let receipts = if full { context.backend.receipts(number)? } else { None };
+    Ok((!full || receipts.is_some()).then(|| convert::block(&block, receipts.as_ref().map(|all| all.as_slice()))))
 }
 
 fn block_by_number(context: &Context, args: &Args) -> RpcResult<Option<RpcBlock>> {
-    let id = number(args)?;
-    block(context, id, args.required(1)?)
+    block(context, args, number(args)?)
 }
 
 fn block_by_hash(context: &Context, args: &Args) -> RpcResult<Option<RpcBlock>> {
-    let id = hash(args)?;
-    block(context, id, args.required(1)?)
+    block(context, args, hash(args)?)
 }
 
 fn header_by_number(context: &Context, args: &Args) -> RpcResult<Option<Header>> {
@@ -76,7 +88,8 @@ fn header_by_hash(context: &Context, args: &Args) -> RpcResult<Option<Header>> {
 
 fn block_receipts(context: &Context, args: &Args) -> RpcResult<Option<Vec<OpTransactionReceipt>>> {
     let id = args.required::<BlockArg>(0)?.0;
-    let found = context.block_and_receipts(id)?;
+    let Some(number) = height(context, args, id, true)? else { return Ok(None) };
+    let found = context.backend.block(number)?.zip(context.backend.receipts(number)?);
     Ok(found.map(|(block, receipts)| convert::block_receipts(&block, &receipts)))
 }
 

@@ -5,16 +5,16 @@ use alloy_rpc_types_eth::{AccessListResult, BlockOverrides, TransactionRequest, 
 
 use crate::{
     args::Args,
-    context::Context,
+    context::{Context, Work},
     error::{RpcError, RpcResult},
     model::CallRequest,
     registry::Registry,
 };
 
 pub(super) fn register(registry: &mut Registry) {
-    registry.call("eth_call", 4, call);
-    registry.call("eth_estimateGas", 4, estimate_gas);
-    registry.call("eth_createAccessList", 4, create_access_list);
+    registry.brief("eth_call", 4, call, Work::Call);
+    registry.brief("eth_estimateGas", 4, estimate_gas, Work::Call);
+    registry.brief("eth_createAccessList", 4, create_access_list, Work::Call);
 }
 
 /// The transaction object in the first parameter.
@@ -54,6 +54,7 @@ fn request(context: &Context, args: &Args) -> RpcResult<CallRequest> {
         state_overrides: state_overrides(args.optional::<StateOverride>(2)?)?,
         block_overrides: block_overrides(args.optional::<BlockOverrides>(3)?)?,
         deadline: args.deadline(),
+        brief: args.brief(),
     })
 }
 

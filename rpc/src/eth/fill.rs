@@ -69,6 +69,7 @@ fn fill(context: &Context, args: &Args) -> RpcResult<Filled> {
             state_overrides: None,
             block_overrides: None,
             deadline: args.deadline(),
+            brief: args.brief(),
         };
         request.gas = Some(context.backend.estimate_gas(estimate)?);
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::{
     args::Args,
     config::{MAX_BLOCK_HASHES, MAX_LOG_BLOCKS},
-    context::Context,
+    context::{Context, Work},
     convert,
     error::{RpcError, RpcResult},
     filters::{self, FilterKind},
@@ -19,7 +19,7 @@ use crate::{
 };
 
 pub(super) fn register(registry: &mut Registry) {
-    registry.heavy("eth_getLogs", 1, get_logs);
+    registry.brief("eth_getLogs", 1, get_logs, Work::Heavy);
     registry.light("eth_newFilter", 1, new_filter);
     registry.light("eth_newBlockFilter", 0, new_block_filter);
     registry.light("eth_newPendingTransactionFilter", 1, new_pending_filter);
@@ -38,7 +38,7 @@ enum Changes {
 }
 
 fn get_logs(context: &Context, args: &Args) -> RpcResult<Vec<Log>> {
-    logs::query(context, &args.required::<Filter>(0)?, args.deadline())
+    logs::query(context, &args.required::<Filter>(0)?, args)
 }
 
 fn install(context: &Context, kind: FilterKind) -> RpcResult<String> {
@@ -111,7 +111,7 @@ fn changes(context: &Context, args: &Args) -> RpcResult<Changes> {
     };
     let answer = match filter {
         None => block_hashes(context, from, to).map(Changes::Hashes),
-        Some(filter) => new_logs(context, &filter, from, to, args.deadline()).map(Changes::Logs),
+        Some(filter) => new_logs(context, &filter, from, to, args).map(Changes::Logs),
     };
     if answer.is_err() {
         rewind(context, id, from);
@@ -136,7 +136,7 @@ fn block_hashes(context: &Context, from: u64, to: u64) -> RpcResult<Vec<B256>> {
 }
 
 /// New logs of a filter; the numbers in its own range still bound it.
-fn new_logs(context: &Context, filter: &Filter, from: u64, to: u64, deadline: Instant) -> RpcResult<Vec<Log>> {
+fn new_logs(context: &Context, filter: &Filter, from: u64, to: u64, args: &Args) -> RpcResult<Vec<Log>> {
     let (mut from, mut to) = (from, to);
     if let FilterBlockOption::Range { from_block, to_block } = filter.block_option {
         if let Some(BlockNumberOrTag::Number(first)) = from_block {
@@ -152,7 +152,7 @@ fn new_logs(context: &Context, filter: &Filter, from: u64, to: u64, deadline: In
     if from > to {
         return Ok(Vec::new());
     }
-    logs::scan(context, filter, from, to, deadline)
+    logs::scan(context, filter, from, to, args)
 }
 
 fn filter_logs(context: &Context, args: &Args) -> RpcResult<Vec<Log>> {
@@ -165,5 +165,5 @@ fn filter_logs(context: &Context, args: &Args) -> RpcResult<Vec<Log>> {
     if let FilterBlockOption::AtBlockHash(hash) = filter.block_option {
         context.state_at(BlockId::hash(hash))?;
     }
-    logs::query(context, &filter, args.deadline())
+    logs::query(context, &filter, args)
 }

@@ -234,6 +234,11 @@ impl Backend for TestNode {
         Ok(self.made(number).map(|(block, _)| block))
     }
 
+    /// Every other block, so that both ways are taken.
+    fn at_hand(&self, number: u64, _: bool) -> Option<usize> {
+        self.made(number).filter(|_| number % 2 == 0).map(|(block, _)| block.transactions.len())
+    }
+
     fn block_number(&self, hash: B256) -> Result<Option<u64>, BackendError> {
         Ok(self.blocks.lock().iter().find(|(block, _)| block.hash() == hash).map(|(block, _)| block.number()))
     }

@@ -8,7 +8,7 @@ use alloy_consensus::{Header, SignableTransaction, TxEip1559, crypto::secp256k1}
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, Bytes, Sealed, Signature, TxKind, U256, hex, keccak256};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use execution::{BlockBuilder, ChainConfig, memory::MemoryState, recover};
+use execution::{BlockBuilder, ChainConfig, CodeCache, memory::MemoryState, recover};
 use k256::ecdsa::{SigningKey, VerifyingKey};
 use op_alloy_consensus::OpTxEnvelope;
 use protocol::{
@@ -84,7 +84,7 @@ fn blocks(criterion: &mut Criterion) {
     let params = Params { gas_limit: 1_000_000_000, ..Params::default() };
     let parent = Header { gas_limit: params.gas_limit, base_fee_per_gas: Some(1_000_000_000), ..Header::default() };
     let parent = Sealed::new(parent);
-    let config = ChainConfig { chain_id: CHAIN_ID, params };
+    let config = ChainConfig { chain_id: CHAIN_ID, params, codes: CodeCache::default() };
     let attributes = BlockAttributes {
         timestamp_ms: 1_000,
         leader: Address::ZERO,

@@ -168,7 +168,7 @@ impl BlockBuilder {
             return Err(OpenError::TimestampBeforeParent { parent: parent_ms, got: attributes.timestamp_ms });
         }
         let header = header::open_header(parent, attributes, &config.params).ok_or(OpenError::OutOfRange)?;
-        let overlay = Overlay::new(state, parent.number, parent.hash());
+        let overlay = Overlay::new(state, parent.number, parent.hash(), &config.codes);
         let evm = env::evm(env::cfg_env(config.chain_id), env::block_env(&header), overlay, Precompiles::mainnet(), ());
         let mut builder = Self {
             evm,

@@ -1,9 +1,6 @@
 //! Simulation: `eth_call`, `eth_estimateGas`, `eth_createAccessList`. The same EVM on a throw-away state.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_consensus::Header;
 use alloy_eips::{eip2930::AccessList, eip7702::SignedAuthorization};
@@ -24,7 +21,7 @@ use revm_inspectors::access_list::AccessListInspector;
 use crate::{
     env::{ChainConfig, Ctx, ExecutionError},
     header,
-    session::{Session, StepCost},
+    session::{Interrupt, Session, StepCost},
     words,
 };
 
@@ -33,7 +30,7 @@ pub const CALL_GAS_CAP: u64 = 50_000_000;
 /// Gas of a plain transfer, the least a transaction can cost.
 const TRANSFER_GAS: u64 = 21_000;
 /// Gas a callee gets free with a value transfer; an estimate must leave room for it.
-const CALL_STIPEND: u64 = 2_300;
+pub(crate) const CALL_STIPEND: u64 = 2_300;
 /// An estimate is good enough within this fraction of itself (as geth: 1.5 %).
 const ESTIMATE_TOLERANCE_PER_MILLE: u64 = 15;
 /// Most executions of one estimate; bisection from the gas cap needs fewer.
@@ -99,8 +96,8 @@ pub struct CallEnvironment {
     pub overrides: Overrides,
     /// What `BLOBBASEFEE` gives instead of the floor, in wei.
     pub blob_base_fee: Option<u128>,
-    /// Set by the caller to give up (a timeout); the call then ends with [`CallError::Interrupted`].
-    pub interrupt: Option<Arc<AtomicBool>>,
+    /// What ends the call early, with [`CallError::Interrupted`].
+    pub interrupt: Option<Interrupt>,
 }
 
 impl core::fmt::Debug for CallEnvironment {
@@ -185,7 +182,7 @@ pub enum CallError {
     /// The request may have, or its sender can pay, no more than this much gas, and that is not enough.
     #[error("gas required exceeds allowance ({0})")]
     Allowance(u64),
-    /// The interrupt flag was raised.
+    /// See [`Interrupt`].
     #[error("execution aborted (timeout)")]
     Interrupted,
     /// More would be recorded than a trace may hold.
@@ -210,7 +207,8 @@ impl From<StateError> for CallError {
 /// # Errors
 /// [`CallError::Invalid`], [`CallError::Interrupted`] or [`CallError::Fatal`]; a revert is not an error here.
 pub fn call(environment: &CallEnvironment, request: &CallRequest) -> Result<CallOutcome, CallError> {
-    Simulation(Session::of_call(environment)?).run(request, request.gas.unwrap_or(CALL_GAS_CAP).min(CALL_GAS_CAP))
+    let gas = request.gas.unwrap_or(CALL_GAS_CAP).min(CALL_GAS_CAP);
+    Simulation::new(environment)?.run(request, gas)
 }
 
 /// The least gas limit, within 1.5 %, under which a call succeeds.
@@ -218,7 +216,7 @@ pub fn call(environment: &CallEnvironment, request: &CallRequest) -> Result<Call
 /// # Errors
 /// [`CallError::Failed`] carries the revert data of a call that fails with all the gas it may have.
 pub fn estimate_gas(environment: &CallEnvironment, request: &CallRequest) -> Result<Estimate, CallError> {
-    let mut simulation = Simulation(Session::of_call(environment)?);
+    let mut simulation = Simulation::new(environment)?;
     let most = request.gas.filter(|gas| *gas >= TRANSFER_GAS).unwrap_or(CALL_GAS_CAP);
     let most = most.min(CALL_GAS_CAP).min(MAX_TRANSACTION_GAS).min(environment.header.gas_limit);
     let allowance = simulation.affordable_gas(request)?;
@@ -231,10 +229,16 @@ pub fn estimate_gas(environment: &CallEnvironment, request: &CallRequest) -> Res
         let starved = matches!(failure, Failure::Halt(OpHaltReason::Base(HaltReason::OutOfGas(_))));
         return Err(if starved { CallError::Allowance(high) } else { failure.into() });
     }
+    let spent = outcome.gas_used.saturating_add(outcome.refund);
+    if let Some(least) = simulation.least_for_writes.map(|least| least.max(spent)).filter(|least| *least < high)
+        && simulation.succeeds(request, least)?.is_some()
+    {
+        return Ok(Estimate { gas: least });
+    }
     // Less than was used cannot do; and most calls do with what was used, what is refunded only at the end, the
     // stipend, and the 64th part that a caller must hold back (EIP-150).
     let mut low = outcome.gas_used.saturating_sub(1);
-    let likely = outcome.gas_used.saturating_add(outcome.refund).saturating_add(CALL_STIPEND);
+    let likely = spent.saturating_add(CALL_STIPEND);
     let mut probe = likely.saturating_mul(64).checked_div(63).unwrap_or(likely);
     for _ in 0..MAX_ESTIMATE_RUNS {
         let gap = high.saturating_sub(low);
@@ -269,7 +273,7 @@ pub fn create_access_list(
     let mut runs = 0;
     loop {
         let mut inspector = AccessListInspector::new(request.access_list.clone());
-        let outcome = Simulation(Session::of_call(environment)?).inspect(&request, gas, &mut inspector)?;
+        let outcome = Simulation::new(environment)?.inspect(&request, gas, &mut inspector)?;
         // A list may change which slots are reached (gas is observable): repeat until it is stable.
         let mut list = inspector.into_access_list();
         list.0.sort_by_key(|item| item.address);
@@ -282,18 +286,24 @@ pub fn create_access_list(
 }
 
 /// One request's runs, on one throw-away state; what it reads once it keeps for its further runs.
-struct Simulation(Session);
+struct Simulation {
+    session: Session,
+    /// What the last run's storage writes needed; see [`Guard`](crate::session::Guard).
+    least_for_writes: Option<u64>,
+}
 
 impl Simulation {
+    fn new(environment: &CallEnvironment) -> Result<Self, CallError> {
+        Ok(Self { session: Session::of_call(environment)?, least_for_writes: None })
+    }
+
     fn run(&mut self, request: &CallRequest, gas: u64) -> Result<CallOutcome, CallError> {
-        let tx = self.0.tx_env(request, gas)?;
-        let rules = self.0.call_rules(request.max_fee_per_gas > 0);
-        if !self.0.interruptible() {
-            return Ok(outcome_of(self.0.transact(rules, tx, (), |evm, tx| evm.transact_one(tx))?.result));
-        }
-        let mut guard = self.0.guard(usize::MAX, StepCost::default());
-        let outcome = self.0.transact(rules, tx, &mut guard, |evm, tx| evm.inspect_one_tx(tx));
+        let tx = self.session.tx_env(request, gas)?;
+        let rules = self.session.call_rules(request.max_fee_per_gas > 0);
+        let mut guard = self.session.guard(usize::MAX, StepCost::default());
+        let outcome = self.session.transact(rules, tx, &mut guard, |evm, tx| evm.inspect_one_tx(tx));
         guard.verdict()?;
+        self.least_for_writes = guard.least_for_writes(gas);
         Ok(outcome_of(outcome?.result))
     }
 
@@ -303,10 +313,10 @@ impl Simulation {
         gas: u64,
         inspector: I,
     ) -> Result<CallOutcome, CallError> {
-        let tx = self.0.tx_env(request, gas)?;
-        let rules = self.0.call_rules(request.max_fee_per_gas > 0);
-        let mut guard = self.0.guard(usize::MAX, StepCost::default());
-        let outcome = self.0.transact(rules, tx, (&mut guard, inspector), |evm, tx| evm.inspect_one_tx(tx));
+        let tx = self.session.tx_env(request, gas)?;
+        let rules = self.session.call_rules(request.max_fee_per_gas > 0);
+        let mut guard = self.session.guard(usize::MAX, StepCost::default());
+        let outcome = self.session.transact(rules, tx, (&mut guard, inspector), |evm, tx| evm.inspect_one_tx(tx));
         guard.verdict()?;
         Ok(outcome_of(outcome?.result))
     }
@@ -328,7 +338,7 @@ impl Simulation {
         if request.max_fee_per_gas == 0 {
             return Ok(u64::MAX);
         }
-        let balance = self.0.overlay()?.account(request.from)?.unwrap_or_default().balance;
+        let balance = self.session.overlay()?.account(request.from)?.unwrap_or_default().balance;
         let left = balance.saturating_sub(request.value);
         Ok(left.checked_div(U256::from(request.max_fee_per_gas)).unwrap_or(U256::MAX).saturating_to())
     }
@@ -336,7 +346,7 @@ impl Simulation {
     fn is_plain_transfer(&mut self, request: &CallRequest) -> Result<bool, CallError> {
         let Some(to) = request.to else { return Ok(false) };
         let bare = request.data.is_empty() && request.access_list.is_empty() && request.authorizations.is_empty();
-        let code_hash = self.0.overlay()?.account(to)?.unwrap_or_default().code_hash;
+        let code_hash = self.session.overlay()?.account(to)?.unwrap_or_default().code_hash;
         Ok(bare && code_hash == alloy_primitives::KECCAK256_EMPTY)
     }
 }

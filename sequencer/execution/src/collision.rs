@@ -3,7 +3,7 @@
 //! revm compares code and nonce. Since EIP-161 no transaction can leave storage without a nonce, and our genesis refuses
 //! such accounts, so the rule never bites on this chain; the specification's state tests know it.
 
-use op_revm::{OpHaltReason, OpTransaction, handler::OpHandler};
+use op_revm::{L1BlockInfo, OpHaltReason, OpTransaction, handler::OpHandler};
 use revm::{
     Inspector, SystemCallEvm,
     context::{ContextError, ContextSetters, ContextTr, FrameStack, JournalTr, TxEnv, result::ExecutionResult},
@@ -120,6 +120,11 @@ impl<I> StorageAware<OpEvm<I>> {
     /// The state it works on, for changes between transactions.
     pub(crate) fn state_mut(&mut self) -> &mut Overlay {
         &mut self.0.0.ctx.journaled_state.database
+    }
+
+    /// Puts the L1 fee's parameters in place of what the state has.
+    pub(crate) fn set_l1_fee(&mut self, parameters: L1BlockInfo) {
+        self.0.0.ctx.chain = parameters;
     }
 
     /// Gives the state back.

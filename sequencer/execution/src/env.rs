@@ -21,6 +21,7 @@ use revm::{
 };
 
 use crate::{
+    code::CodeCache,
     collision::StorageAware,
     overlay::{Overlay, ReadError},
     precompiles::Precompiles,
@@ -32,18 +33,20 @@ pub(crate) const SPEC: OpSpecId = OpSpecId::KARST;
 /// EIP-2718 type byte of a deposit.
 pub(crate) const DEPOSIT_TYPE: u8 = 0x7E;
 
-/// What of the genesis file the state transition needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What of the genesis file the state transition needs, and what its executions share.
+#[derive(Clone, Debug)]
 pub struct ChainConfig {
     /// L2 chain id.
     pub chain_id: u64,
     /// Protocol parameters.
     pub params: Params,
+    /// Contracts' code, ready to run.
+    pub codes: CodeCache,
 }
 
 impl From<&Genesis> for ChainConfig {
     fn from(genesis: &Genesis) -> Self {
-        Self { chain_id: genesis.chain_id, params: genesis.params.clone() }
+        Self { chain_id: genesis.chain_id, params: genesis.params.clone(), codes: CodeCache::default() }
     }
 }
 

@@ -23,6 +23,7 @@
 mod attributes;
 mod build;
 mod call;
+mod code;
 mod collision;
 mod env;
 mod epoch;
@@ -48,6 +49,7 @@ pub use attributes::{ATTRIBUTES_GAS, L1Attributes, data_size, l1_data_fee, l1_da
 pub use build::{BlockBuilder, ExecutedBlock, FullReason, OpenError, PushError, TxOutcome};
 pub use call::{AccountOverride, CallEnvironment, CallError, CallOutcome, CallRequest, Estimate, Failure, Overrides};
 pub use call::{CALL_GAS_CAP, call, create_access_list, estimate_gas};
+pub use code::CodeCache;
 pub use env::{ChainConfig, ExecutionError};
 pub use epoch::{SeededSet, epoch_deposit};
 pub use genesis::{genesis_block, genesis_diff};
@@ -55,6 +57,7 @@ pub use header::{HeaderField, check_header, next_base_fee};
 pub use pending::PendingState;
 pub use recover::{RecoverError, deposit, recover, recover_envelope, recover_with_deposits};
 pub use revm::context_interface::result::InvalidTransaction;
+pub use session::Interrupt;
 pub use simulate::{
     MAX_SIMULATED_BLOCKS, SimulateError, SimulateOptions, SimulatedBlock, SimulatedBlockRequest, simulate,
 };

@@ -13,6 +13,8 @@ use revm::{
     state::{AccountInfo, Bytecode, EvmState},
 };
 
+use crate::code::CodeCache;
+
 /// The state port failed; wrapped because revm wants a marker on its database's error.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
@@ -44,6 +46,8 @@ pub(crate) struct Overlay {
     hashes: BTreeMap<u64, B256>,
     accounts: AddressMap<Entry>,
     code: B256Map<Bytecode>,
+    /// Deployed code that other executions have read.
+    codes: CodeCache,
     new_code: BTreeMap<B256, Bytes>,
 }
 
@@ -54,12 +58,13 @@ impl core::fmt::Debug for Overlay {
 }
 
 impl Overlay {
-    pub(crate) fn new(parent: Arc<dyn StateReader>, parent_number: u64, parent_hash: B256) -> Self {
+    pub(crate) fn new(parent: Arc<dyn StateReader>, parent_number: u64, parent_hash: B256, codes: &CodeCache) -> Self {
         Self {
             parent,
             hashes: BTreeMap::from([(parent_number, parent_hash)]),
             accounts: AddressMap::default(),
             code: B256Map::default(),
+            codes: codes.clone(),
             new_code: BTreeMap::new(),
         }
     }
@@ -155,7 +160,7 @@ impl Database for Overlay {
         if let Some(code) = self.code.get(&code_hash) {
             return Ok(code.clone());
         }
-        let code = bytecode(code_hash, self.parent.code(&code_hash)?)?;
+        let code = self.codes.get(code_hash, &*self.parent)?;
         self.code.insert(code_hash, code.clone());
         Ok(code)
     }
@@ -195,7 +200,7 @@ impl DatabaseRef for Overlay {
     fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, ReadError> {
         match self.code.get(&code_hash) {
             Some(code) => Ok(code.clone()),
-            None => bytecode(code_hash, self.parent.code(&code_hash)?),
+            None => Ok(self.codes.get(code_hash, &*self.parent)?),
         }
     }
 
@@ -223,10 +228,6 @@ fn info(account: Account) -> AccountInfo {
     let Account { nonce, balance, code_hash } = account;
     let code = (code_hash == KECCAK256_EMPTY).then(Bytecode::default);
     AccountInfo { nonce, balance, code_hash, account_id: None, code }
-}
-
-fn bytecode(code_hash: B256, raw: Bytes) -> Result<Bytecode, ReadError> {
-    Ok(Bytecode::new_raw_checked(raw).map_err(|error| StateError(format!("code {code_hash}: {error}")))?)
 }
 
 impl DatabaseCommit for Overlay {

@@ -6,36 +6,42 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bytes, Log, TxKind, U256, keccak256};
-use op_revm::{OpHaltReason, OpSpecId, OpTransaction, OpTransactionError};
+use op_revm::{L1BlockInfo, OpHaltReason, OpSpecId, OpTransaction, OpTransactionError};
 use protocol::state::StateError;
 use revm::{
     DatabaseCommit, Inspector,
+    bytecode::opcode as op,
     context::{BlockEnv, CfgEnv, TxEnv, result::ExecutionResult},
     context_interface::{
         either::Either,
         result::{EVMError, ResultAndState},
     },
     interpreter::{
-        CallInputs, CallOutcome as FrameOutcome, CreateInputs, CreateOutcome, InstructionResult, Interpreter,
-        interpreter::EthInterpreter,
+        CallInputs, CallOutcome as FrameOutcome, CreateInputs, CreateOutcome, Gas, InstructionResult, Interpreter,
+        InterpreterResult, interpreter::EthInterpreter, interpreter_types::Jumps,
     },
     state::Bytecode,
 };
 
 use crate::{
     build::fatal,
-    call::{AccountOverride, CallEnvironment, CallError, CallRequest, Overrides},
+    call::{AccountOverride, CALL_STIPEND, CallEnvironment, CallError, CallRequest, Overrides},
     env::{self, Ctx, EvmError, ExecutionError},
     overlay::Overlay,
     precompiles::Precompiles,
 };
 
 /// Instructions between two looks at the interrupt flag.
-const INTERRUPT_PERIOD: u32 = 1_024;
+const FLAG_PERIOD: u32 = 1_024;
+/// Instructions between two looks at the clock.
+const CLOCK_PERIOD: u32 = 64;
+/// Input with which the oldest precompiles (signatures, hashes, identity) still answer within microseconds, in bytes.
+const BRIEF_INPUT: usize = 4_096;
 /// Bytes counted for a recorded call frame besides its data.
 const FRAME_BYTES: usize = 512;
 /// Bytes counted for a recorded log besides its data.
@@ -46,6 +52,16 @@ const WORD_BYTES: usize = 32;
 /// What one transaction did: its result and the changes it made, which are not in the session's state yet.
 pub(crate) type Transacted = ResultAndState<OpHaltReason>;
 
+/// What ends an execution early, with [`CallError::Interrupted`].
+#[derive(Clone, Debug)]
+pub enum Interrupt {
+    /// Somebody raises the flag: a time limit.
+    Flag(Arc<AtomicBool>),
+    /// This moment comes, or code that no clock can stop is about to run (most precompiles): for executions on threads on which
+    /// others wait.
+    Brief(Instant),
+}
+
 /// Rules, block environment and state of a request.
 pub(crate) struct Session {
     chain_id: u64,
@@ -55,12 +71,12 @@ pub(crate) struct Session {
     precompiles: Precompiles,
     /// What `BLOBBASEFEE` gives instead of the floor, in wei.
     pub(crate) blob_base_fee: Option<u128>,
-    interrupt: Option<Arc<AtomicBool>>,
+    interrupt: Option<Interrupt>,
 }
 
 impl Session {
     /// On a state as it is.
-    pub(crate) fn new(chain_id: u64, header: Header, overlay: Overlay, interrupt: Option<Arc<AtomicBool>>) -> Self {
+    pub(crate) fn new(chain_id: u64, header: Header, overlay: Overlay, interrupt: Option<Interrupt>) -> Self {
         Self {
             chain_id,
             header,
@@ -73,8 +89,14 @@ impl Session {
 
     /// In a call's environment, with its overrides.
     pub(crate) fn of_call(environment: &CallEnvironment) -> Result<Self, CallError> {
+        let moves = environment.overrides.values().any(|change| change.move_precompile_to.is_some());
+        if moves && matches!(environment.interrupt, Some(Interrupt::Brief(_))) {
+            // No address says any more what takes long.
+            return Err(CallError::Interrupted);
+        }
         let header = environment.header.clone();
-        let overlay = Overlay::new(environment.state.clone(), header.number.saturating_sub(1), header.parent_hash);
+        let (parent, codes) = (header.number.saturating_sub(1), &environment.config.codes);
+        let overlay = Overlay::new(environment.state.clone(), parent, header.parent_hash, codes);
         let interrupt = environment.interrupt.clone();
         let mut session = Self::new(environment.config.chain_id, header, overlay, interrupt);
         session.blob_base_fee = environment.blob_base_fee;
@@ -126,10 +148,18 @@ impl Session {
 
     /// A guard that lets `bytes` be recorded.
     pub(crate) fn guard(&self, bytes: usize, cost: StepCost) -> Guard {
-        Guard { flag: self.interrupt.clone(), countdown: INTERRUPT_PERIOD, left: bytes, cost, stop: None }
+        Guard {
+            interrupt: self.interrupt.clone(),
+            countdown: CLOCK_PERIOD,
+            left: bytes,
+            cost,
+            stop: None,
+            frames: 0,
+            write: None,
+        }
     }
 
-    /// Whether somebody can raise a flag that ends executions.
+    /// Whether something can end executions early.
     pub(crate) const fn interruptible(&self) -> bool {
         self.interrupt.is_some()
     }
@@ -146,7 +176,12 @@ impl Session {
             return Err(ExecutionError::Evm("session used after a failure".into()).into());
         };
         let sender = tx.base.caller;
+        let pays_l1 = tx.enveloped_tx.as_ref().is_some_and(|encoded| !encoded.is_empty());
         let mut evm = env::evm(cfg, self.block_env(), overlay, self.precompiles.clone(), inspector);
+        if !pays_l1 {
+            // Neither does a deposit: the fee's parameters need not be read.
+            evm.set_l1_fee(free_of_l1_fee(&self.header));
+        }
         let outcome = run(&mut evm, tx);
         let state = evm.finalize();
         self.overlay = Some(evm.into_state());
@@ -210,6 +245,16 @@ impl Session {
     }
 }
 
+/// The L1 fee's parameters when nobody pays one.
+fn free_of_l1_fee(header: &Header) -> L1BlockInfo {
+    L1BlockInfo {
+        l2_block: Some(U256::from(header.number)),
+        operator_fee_scalar: Some(U256::ZERO),
+        operator_fee_constant: Some(U256::ZERO),
+        ..L1BlockInfo::default()
+    }
+}
+
 fn override_account(overlay: &mut Overlay, address: Address, change: &AccountOverride) -> Result<(), StateError> {
     let mut account = overlay.account(address)?.unwrap_or_default();
     account.balance = change.balance.unwrap_or(account.balance);
@@ -258,17 +303,31 @@ enum Stop {
 /// that records, so that an instruction is counted before it is kept.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    flag: Option<Arc<AtomicBool>>,
+    interrupt: Option<Interrupt>,
     countdown: u32,
     left: usize,
     cost: StepCost,
     stop: Option<Stop>,
+    /// Calls and creations seen, the transaction's own included.
+    frames: usize,
+    /// Gas spent before the last storage write of the transaction's own frame, with that frame's limit.
+    write: Option<(u64, u64)>,
 }
 
 impl Guard {
     /// Bytes that may still be recorded.
     pub(crate) const fn left(&self) -> usize {
         self.left
+    }
+
+    /// The least gas limit with which an execution that had `limit` reaches its storage writes, each of which must leave more
+    /// than a stipend (EIP-2200); `None` after inner calls, which make that harder to tell.
+    pub(crate) fn least_for_writes(&self, limit: u64) -> Option<u64> {
+        if self.frames > 1 {
+            return None;
+        }
+        let Some((spent, frame)) = self.write else { return Some(0) };
+        Some(limit.saturating_sub(frame).saturating_add(spent).saturating_add(CALL_STIPEND).saturating_add(1))
     }
 
     /// An error when the execution was ended.
@@ -280,6 +339,26 @@ impl Guard {
         }
     }
 
+    /// Looks whether it is time to stop, if it is time to look.
+    fn look(&mut self, opcode: u8) {
+        self.countdown = self.countdown.saturating_sub(1);
+        let stop = match &self.interrupt {
+            None => return,
+            Some(Interrupt::Flag(flag)) if self.countdown == 0 => {
+                self.countdown = FLAG_PERIOD;
+                flag.load(Ordering::Relaxed)
+            }
+            Some(Interrupt::Brief(until)) if self.countdown == 0 || works_on_memory(opcode) => {
+                self.countdown = CLOCK_PERIOD;
+                Instant::now() >= *until
+            }
+            Some(_) => return,
+        };
+        if stop {
+            self.stop = Some(Stop::Interrupted);
+        }
+    }
+
     fn charge(&mut self, bytes: usize) {
         match self.left.checked_sub(bytes) {
             Some(left) => self.left = left,
@@ -288,14 +367,28 @@ impl Guard {
     }
 }
 
+/// Instructions whose work grows with the memory they name: one may take as long as many others.
+const fn works_on_memory(opcode: u8) -> bool {
+    matches!(
+        opcode,
+        op::KECCAK256 | op::CALLDATACOPY | op::CODECOPY | op::EXTCODECOPY | op::RETURNDATACOPY | op::MCOPY | op::LOG0
+            ..=op::LOG4 | op::CREATE | op::CREATE2
+    )
+}
+
+/// Whether a call may go to a precompile that works long. Where precompiles can be, nothing else is.
+fn may_be_long(inputs: &CallInputs) -> bool {
+    let (high, low) = inputs.bytecode_address.split_at(18);
+    let quick = matches!(low, [0, 1..=4]) && inputs.input.len() <= BRIEF_INPUT;
+    high.iter().all(|byte| *byte == 0) && !quick
+}
+
 impl Inspector<Ctx> for Guard {
     fn step(&mut self, interpreter: &mut Interpreter<EthInterpreter>, _: &mut Ctx) {
-        self.countdown = self.countdown.saturating_sub(1);
-        if self.countdown == 0 {
-            self.countdown = INTERRUPT_PERIOD;
-            if self.flag.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed)) {
-                self.stop = Some(Stop::Interrupted);
-            }
+        let opcode = interpreter.bytecode.opcode();
+        self.look(opcode);
+        if opcode == op::SSTORE {
+            self.write = Some((interpreter.gas.total_gas_spent(), interpreter.gas.limit()));
         }
         if self.cost.entry > 0 && self.cost.most > 0 {
             self.cost.most = self.cost.most.saturating_sub(1);
@@ -313,8 +406,15 @@ impl Inspector<Ctx> for Guard {
     }
 
     fn call(&mut self, _: &mut Ctx, inputs: &mut CallInputs) -> Option<FrameOutcome> {
+        self.frames = self.frames.saturating_add(1);
         self.charge(FRAME_BYTES.saturating_add(inputs.input.len()));
-        None
+        if !matches!(self.interrupt, Some(Interrupt::Brief(_))) || !may_be_long(inputs) {
+            return None;
+        }
+        self.stop = Some(Stop::Interrupted);
+        let gas = Gas::new(inputs.gas_limit);
+        let result = InterpreterResult { result: InstructionResult::OutOfGas, output: Bytes::new(), gas };
+        Some(FrameOutcome::new(result, inputs.return_memory_offset.clone()))
     }
 
     fn call_end(&mut self, _: &mut Ctx, _: &CallInputs, outcome: &mut FrameOutcome) {
@@ -322,6 +422,7 @@ impl Inspector<Ctx> for Guard {
     }
 
     fn create(&mut self, _: &mut Ctx, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
+        self.frames = self.frames.saturating_add(1);
         self.charge(FRAME_BYTES.saturating_add(inputs.init_code().len()));
         None
     }

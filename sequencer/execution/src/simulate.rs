@@ -1,9 +1,6 @@
 //! `eth_simulateV1`: blocks that nobody built, with calls, each on top of the one before.
 
-use std::{
-    cmp::Ordering,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::{cmp::Ordering, sync::Arc};
 
 use alloy_consensus::{
     BlockBody, EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, SignableTransaction, TxEip1559, TxEip2930, TxEip7702,
@@ -28,7 +25,7 @@ use crate::{
     env::{ChainConfig, Ctx},
     header::next_base_fee,
     overlay::Overlay,
-    session::{Session, StepCost},
+    session::{Interrupt, Session, StepCost},
     words,
 };
 
@@ -117,10 +114,10 @@ pub fn simulate(
     commitment: &dyn StateCommitment,
     blocks: &[SimulatedBlockRequest],
     options: SimulateOptions,
-    interrupt: Option<Arc<AtomicBool>>,
+    interrupt: Option<Interrupt>,
 ) -> Result<Vec<SimulatedBlock>, SimulateError> {
     let blocks = arrange(base, blocks)?;
-    let overlay = Overlay::new(state, base.number, base.hash());
+    let overlay = Overlay::new(state, base.number, base.hash(), &config.codes);
     let session = Session::new(config.chain_id, base.inner().clone(), overlay, interrupt);
     let mut simulation =
         Simulation { config, session, commitment, options, gas_left: CALL_GAS_CAP, bytes_left: MAX_SIMULATED_BYTES };

@@ -3,7 +3,7 @@
 //! What may be recorded in one request is bounded in bytes, because a transaction that costs little gas can make a trace
 //! of many gigabytes (a loop that calls with a megabyte of input).
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::Arc;
 
 use alloy_consensus::{Header, Transaction as _};
 use alloy_primitives::{Address, B256, Log, U256, map::HashSet};
@@ -32,7 +32,7 @@ use crate::{
     call::{CALL_GAS_CAP, CallEnvironment, CallError, CallRequest, Overrides},
     env::{self, ChainConfig, Ctx},
     overlay::Overlay,
-    session::{Guard, Session, StepCost, Transacted},
+    session::{Guard, Interrupt, Session, StepCost, Transacted},
 };
 
 /// Bytes that one request may record; its answer is of the same order.
@@ -85,9 +85,9 @@ impl Replay {
         header: &Header,
         hash: B256,
         state: Arc<dyn StateReader>,
-        interrupt: Option<Arc<AtomicBool>>,
+        interrupt: Option<Interrupt>,
     ) -> Result<Self, CallError> {
-        let overlay = Overlay::new(state, header.number.saturating_sub(1), header.parent_hash);
+        let overlay = Overlay::new(state, header.number.saturating_sub(1), header.parent_hash, &config.codes);
         let mut session = Session::new(config.chain_id, header.clone(), overlay, interrupt);
         session.store_parent_hash(header.parent_hash)?;
         Ok(Self { session, block: Some(hash), gas_used: 0, index: 0, left: MAX_RECORDED_BYTES })

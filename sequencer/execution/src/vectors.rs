@@ -25,6 +25,7 @@ use revm::{
 use serde_json::Value;
 
 use crate::{
+    CodeCache,
     collision::StorageAware,
     env,
     memory::MemoryState,
@@ -162,7 +163,7 @@ fn expected(value: &Value) -> Answer {
 
 /// Mainnet's handler at a given fork on our overlay.
 fn run_mainnet(spec: SpecId, vector: &Value, pre: &MemoryState) -> Answer {
-    let overlay = Overlay::new(Arc::new(pre.clone()), 0, B256::ZERO);
+    let overlay = Overlay::new(Arc::new(pre.clone()), 0, B256::ZERO, &CodeCache::default());
     let ctx = Context::<BlockEnv, TxEnv, CfgEnv, Overlay, Journal<Overlay>, ()>::new(overlay, spec)
         .with_block(block_env(&vector["env"]))
         .with_cfg(CfgEnv::new_with_spec(spec));
@@ -180,7 +181,7 @@ fn run_mainnet(spec: SpecId, vector: &Value, pre: &MemoryState) -> Answer {
 /// the state must be mainnet's.
 fn run_ours(vector: &Value, pre: &MemoryState) -> Answer {
     assert!(!pre.accounts.contains_key(&BASE_FEE_VAULT));
-    let overlay = Overlay::new(Arc::new(pre.clone()), 0, B256::ZERO);
+    let overlay = Overlay::new(Arc::new(pre.clone()), 0, B256::ZERO, &CodeCache::default());
     let mut evm =
         env::evm(env::cfg_env(1), block_env(&vector["env"]), overlay, crate::precompiles::Precompiles::mainnet(), ());
     let tx = OpTransaction { enveloped_tx: Some(Bytes::from([2])), ..OpTransaction::new(tx_env(&vector["tx"])) };

@@ -19,7 +19,8 @@ use alloy_rpc_types_eth::{
 };
 use alloy_serde::JsonStorageKey;
 use execution::{
-    AccountOverride, CALL_GAS_CAP, CallEnvironment, CallError as ExecCallError, Failure, Overrides, next_base_fee,
+    AccountOverride, CALL_GAS_CAP, CallEnvironment, CallError as ExecCallError, Failure, Interrupt, Overrides,
+    next_base_fee,
 };
 use futures::{FutureExt, future::BoxFuture};
 use l1::{L1Position, L1View};
@@ -158,7 +159,10 @@ impl NodeBackend {
             environment.blob_base_fee = blob_base_fee(changes);
         }
         environment.overrides = request.state_overrides.as_ref().map(overrides).unwrap_or_default();
-        environment.interrupt = Some(self.watchdog.interrupt_at(request.deadline));
+        environment.interrupt = Some(match request.brief {
+            true => Interrupt::Brief(request.deadline),
+            false => self.watchdog.interrupt_at(request.deadline),
+        });
         Ok(environment)
     }
 }
@@ -317,6 +321,14 @@ impl Backend for NodeBackend {
         let record = Arc::new(views::block_record(&block, block.seal(), &senders));
         self.blocks.blocks.lock().put(number, record.clone());
         Ok(Some(record))
+    }
+
+    fn at_hand(&self, number: u64, receipts: bool) -> Option<usize> {
+        if let Some(pending) = self.pending_at(number) {
+            return Some(pending.receipts.len());
+        }
+        let count = self.blocks.blocks.lock().peek(&number).map(|block| block.transactions.len());
+        count.filter(|_| !receipts || self.blocks.receipts.lock().contains(&number))
     }
 
     fn block_number(&self, hash: B256) -> Result<Option<u64>, BackendError> {

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use execution::Interrupt;
 use parking_lot::{Condvar, Mutex};
 
 /// Least sleep between two looks, and so the most by which a flag rises late: thousands of calls a second must not wake the thread
@@ -57,9 +58,14 @@ impl Watchdog {
         Ok(Self(Arc::new(Handle(shared))))
     }
 
-    /// A flag that is raised at `deadline`, unless it was dropped before.
+    /// Ends an execution at `deadline`.
     #[must_use]
-    pub fn interrupt_at(&self, deadline: Instant) -> Arc<AtomicBool> {
+    pub fn interrupt_at(&self, deadline: Instant) -> Interrupt {
+        Interrupt::Flag(self.flag_at(deadline))
+    }
+
+    /// A flag that is raised at `deadline`, unless it was dropped before.
+    fn flag_at(&self, deadline: Instant) -> Arc<AtomicBool> {
         let flag = Arc::new(AtomicBool::new(false));
         let shared = &self.0.0;
         let mut deadlines = shared.deadlines.lock();
@@ -129,8 +135,8 @@ mod tests {
     fn flags_rise_in_the_order_of_their_deadlines() {
         let watchdog = Watchdog::start().unwrap();
         let now = Instant::now();
-        let late = watchdog.interrupt_at(now + Duration::from_secs(600));
-        let early = watchdog.interrupt_at(now);
+        let late = watchdog.flag_at(now + Duration::from_secs(600));
+        let early = watchdog.flag_at(now);
         let patience = Instant::now() + Duration::from_secs(10);
         while !early.load(Ordering::Relaxed) {
             assert!(Instant::now() < patience, "the flag never rose");
@@ -143,9 +149,9 @@ mod tests {
     fn calls_that_have_ended_leave_nothing_behind() {
         let watchdog = Watchdog::start().unwrap();
         let later = Instant::now() + Duration::from_secs(600);
-        let running = watchdog.interrupt_at(later);
+        let running = watchdog.flag_at(later);
         for _ in 0..10 * LEAST_PURGE {
-            drop(watchdog.interrupt_at(later));
+            drop(watchdog.flag_at(later));
         }
         assert!(watchdog.0.0.deadlines.lock().waiting.len() <= LEAST_PURGE);
         assert!(!running.load(Ordering::Relaxed));

@@ -10,7 +10,7 @@ use alloy_rpc_types_eth::{
     simulate::{SimBlock, SimCallResult, SimulateError as SimError},
 };
 use execution::{
-    CallEnvironment, CallError as ExecCallError, CallOutcome, Failure, Recorded, Recording, Replay,
+    CallEnvironment, CallError as ExecCallError, CallOutcome, Failure, Interrupt, Recorded, Recording, Replay,
     SimulateError as ExecSimulateError, SimulateOptions, SimulatedBlock as ExecBlock, SimulatedBlockRequest, recover,
     recover_envelope, simulate,
 };
@@ -111,22 +111,14 @@ impl NodeBackend {
     }
 
     /// A decided block, on the state before its first transaction.
-    fn reopen(
-        &self,
-        number: u64,
-        interrupt: Option<Arc<std::sync::atomic::AtomicBool>>,
-    ) -> Result<(Replay, Arc<BlockRecord>), CallError> {
+    fn reopen(&self, number: u64, interrupt: Option<Interrupt>) -> Result<(Replay, Arc<BlockRecord>), CallError> {
         let block = self.block(number)?.ok_or_else(|| BackendError::Internal(format!("no block at {number}")))?;
         let state = self.state(number.saturating_sub(1))?;
         let replay = Replay::of_block(self.chain.rules(), &block.header, block.hash(), state, interrupt);
         Ok((replay.map_err(call_error)?, block))
     }
 
-    fn call_state(
-        &self,
-        on: &CallState,
-        interrupt: Option<Arc<std::sync::atomic::AtomicBool>>,
-    ) -> Result<Replay, CallError> {
+    fn call_state(&self, on: &CallState, interrupt: Option<Interrupt>) -> Result<Replay, CallError> {
         let header = match self.header(on.at)? {
             Some(header) => header,
             // A pending block that is no longer there: the head, whose state it leaves.

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
 };
 
 use alloy_consensus::TxEip1559;
@@ -12,8 +13,8 @@ use revm::context_interface::result::HaltReason;
 
 use super::fixture::*;
 use crate::{
-    AccountOverride, CALL_GAS_CAP, CallEnvironment, CallError, CallRequest, Failure, InvalidTransaction, call,
-    create_access_list, estimate_gas,
+    AccountOverride, CALL_GAS_CAP, CallEnvironment, CallError, CallRequest, Failure, Interrupt, InvalidTransaction,
+    call, create_access_list, estimate_gas,
 };
 
 const BOB: Address = Address::repeat_byte(0xb0);
@@ -183,11 +184,38 @@ fn an_interrupt_ends_an_endless_call() {
     let (mut environment, request) = running("5b5f56");
     let unbothered = call(&environment, &CallRequest { gas: Some(1_000_000), ..request.clone() }).unwrap();
     assert!(matches!(unbothered.result, Err(Failure::Halt(_))));
-    environment.interrupt = Some(Arc::new(AtomicBool::new(true)));
+    environment.interrupt = Some(Interrupt::Flag(Arc::new(AtomicBool::new(true))));
     assert!(matches!(call(&environment, &request), Err(CallError::Interrupted)));
-    environment.interrupt = Some(Arc::new(AtomicBool::new(false)));
+    environment.interrupt = Some(Interrupt::Flag(Arc::new(AtomicBool::new(false))));
     let watched = call(&environment, &CallRequest { gas: Some(1_000_000), ..request }).unwrap();
     assert_eq!(watched, unbothered);
+}
+
+#[test]
+fn a_brief_call_ends_before_it_keeps_others_waiting() {
+    let now = Instant::now();
+    let (mut endless, request) = running("5b5f56");
+    endless.interrupt = Some(Interrupt::Brief(now + Duration::from_millis(1)));
+    assert!(matches!(call(&endless, &request), Err(CallError::Interrupted)));
+    // PUSH0; PUSH0; PUSH0; PUSH0; PUSH1 precompile; GAS; STATICCALL; PUSH0; MSTORE; PUSH1 32; PUSH0; RETURN
+    let calls = |precompile: u8| running(&format!("5f5f5f5f60{precompile:02x}5afa5f5260205ff3"));
+    let later = Some(Interrupt::Brief(now + Duration::from_secs(600)));
+    for (precompile, brief) in [(2, true), (4, true), (5, false), (8, false), (0x0f, false)] {
+        let (mut environment, request) = calls(precompile);
+        environment.interrupt = later.clone();
+        let outcome = call(&environment, &request);
+        match brief {
+            true => assert_eq!(word(&outcome.unwrap().result), U256::ONE, "precompile {precompile}"),
+            false => assert!(matches!(outcome, Err(CallError::Interrupted)), "precompile {precompile}"),
+        }
+        let direct = call(&environment, &to(Address::with_last_byte(precompile)));
+        assert_eq!(direct.is_ok(), brief, "precompile {precompile} itself");
+    }
+    let (mut moved, request) = running("00");
+    let elsewhere = AccountOverride { move_precompile_to: Some(STRANGER), ..AccountOverride::default() };
+    moved.overrides.insert(Address::with_last_byte(8), elsewhere);
+    moved.interrupt = later;
+    assert!(matches!(call(&moved, &request), Err(CallError::Interrupted)));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use protocol::{
 };
 
 use crate::{
-    BlockBuilder, BlockVerifier, ChainConfig, DecodedBlock, ExecutedBlock, PendingState, decode_block,
+    BlockBuilder, BlockVerifier, ChainConfig, CodeCache, DecodedBlock, ExecutedBlock, PendingState, decode_block,
     memory::MemoryState, recover, verify_block,
 };
 
@@ -143,7 +143,12 @@ impl Chain {
             blob_base_fee: 3,
             randao: B256::repeat_byte(0xa2),
         };
-        Self { config: ChainConfig { chain_id: CHAIN_ID, params }, state, parent: Sealed::new(header), origin }
+        Self {
+            config: ChainConfig { chain_id: CHAIN_ID, params, codes: CodeCache::default() },
+            state,
+            parent: Sealed::new(header),
+            origin,
+        }
     }
 
     pub(crate) fn attributes(&self, deposits: Vec<TxDeposit>) -> BlockAttributes {

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::fixture::*;
 use crate::{
-    AccountOverride, CallEnvironment, CallError, CallRequest, ExecutedBlock, Overrides, Recorded, Recording, Replay,
-    memory::MemoryState, recover_envelope,
+    AccountOverride, CallEnvironment, CallError, CallRequest, ExecutedBlock, Interrupt, Overrides, Recorded, Recording,
+    Replay, memory::MemoryState, recover_envelope,
 };
 
 /// Calls the contract whose address is its input, with 7 wei of its own, and forwards what comes back.
@@ -267,7 +267,7 @@ fn bombs_are_defused() {
         assert!(call_of(&looping, Bytes::new(), &recording).is_ok(), "{recording:?}");
     }
     let mut hurried = looping.clone();
-    hurried.interrupt = Some(Arc::new(AtomicBool::new(true)));
+    hurried.interrupt = Some(Interrupt::Flag(Arc::new(AtomicBool::new(true))));
     let stopped = call_of(&hurried, Bytes::new(), &geth(json!({ "tracer": "callTracer" })));
     assert!(matches!(stopped, Err(CallError::Interrupted)), "{stopped:?}");
 }
