@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use alloy_eips::{BlockId, BlockNumberOrTag, RpcBlockHash};
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
+use alloy_rpc_types_eth::Filter;
 use alloy_serde::JsonStorageKey;
 use jsonrpsee::types::Params;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -75,9 +76,27 @@ impl Args {
         }
     }
 
+    /// A log filter. Members that it does not know are left out: clients send more than the specification has.
+    pub(crate) fn filter(&self, index: usize) -> RpcResult<Filter> {
+        const MEMBERS: [&str; 5] = ["fromBlock", "toBlock", "blockHash", "address", "topics"];
+        let strict = self.required(index);
+        match self.raw(index).map(serde_json::from_str::<serde_json::Map<_, _>>) {
+            Some(Ok(mut members)) if strict.is_err() => {
+                members.retain(|name, _| MEMBERS.contains(&name.as_str()));
+                serde_json::from_value(members.into()).map_err(|why| RpcError::argument(index, clean(&why)))
+            }
+            _ => strict,
+        }
+    }
+
     /// A block parameter; `latest` when absent.
     pub(crate) fn block_or_latest(&self, index: usize) -> RpcResult<BlockId> {
         Ok(self.optional::<BlockArg>(index)?.map_or_else(BlockId::latest, |block| block.0))
+    }
+
+    /// Whether the parameter is there.
+    pub(crate) fn has(&self, index: usize) -> bool {
+        self.raw(index).is_some()
     }
 
     /// Whether the parameter is a JSON object.

@@ -32,6 +32,8 @@ pub const MAX_CLIENT_CONNECTIONS: u32 = 100;
 pub const MAX_IPC_CONNECTIONS: usize = 64;
 /// Addresses whose use is remembered.
 pub const MAX_KNOWN_CLIENTS: usize = 16_384;
+/// Default for the time in which a request's head must arrive after the request before it (geth's figure for idle connections).
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Time in which a request's body must arrive.
 pub const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Subscriptions of one WebSocket connection.
@@ -42,9 +44,9 @@ pub(crate) const WS_BUFFER: u32 = 1_024;
 pub const MAX_FILTERS: usize = 10_000;
 /// A filter that nobody polls for this long is removed.
 pub const FILTER_EXPIRY: Duration = Duration::from_secs(300);
-/// Logs in one answer.
+/// Default for logs in one answer.
 pub const MAX_LOGS: usize = 20_000;
-/// Blocks that one log query may span.
+/// Default for blocks that one log query may span.
 pub const MAX_LOG_BLOCKS: u64 = 100_000;
 /// Addresses, and alternatives per topic, in one log filter.
 pub const MAX_FILTER_ALTERNATIVES: usize = 1_000;
@@ -105,6 +107,12 @@ pub struct RpcConfig {
     pub max_connections: u32,
     /// Time for one request.
     pub request_timeout: Duration,
+    /// Time in which the head of a request must have arrived after the request before it.
+    pub idle_timeout: Duration,
+    /// Blocks that one log query may span.
+    pub max_log_blocks: u64,
+    /// Logs in one answer.
+    pub max_logs: usize,
     /// Heavy requests that run at the same time.
     pub max_heavy: usize,
     /// Traces that run at the same time.
@@ -175,6 +183,9 @@ impl Default for RpcConfig {
             max_response_bytes: MAX_RESPONSE_BYTES,
             max_connections: MAX_CONNECTIONS,
             request_timeout: REQUEST_TIMEOUT,
+            idle_timeout: IDLE_TIMEOUT,
+            max_log_blocks: MAX_LOG_BLOCKS,
+            max_logs: MAX_LOGS,
             max_heavy: MAX_HEAVY,
             max_traces: MAX_TRACES,
             client_limits: ClientLimits::default(),

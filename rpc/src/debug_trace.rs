@@ -15,7 +15,7 @@ use crate::{
     args::{Args, BlockArg, BytesArg, HashArg, NumberOrTag},
     config::TRACE_TIMEOUT,
     context::Context,
-    error::{BackendError, RpcError, RpcResult},
+    error::{BackendError, CallError, RpcError, RpcResult},
     eth,
     model::{CallState, Trace, TraceRequest, TraceTarget, Tracer},
     registry::Registry,
@@ -85,7 +85,11 @@ fn duration(text: &str) -> Option<Duration> {
 }
 
 pub(crate) fn geth(context: &Context, request: TraceRequest) -> RpcResult<Vec<GethTrace>> {
-    let traces = context.backend.trace(request)?;
+    let traces = context.backend.trace(request).map_err(|why| match why {
+        // When the whole request's time is up, the server says so in its own words.
+        CallError::Timeout => RpcError::TraceTimeout,
+        other => other.into(),
+    })?;
     let geth = |trace| match trace {
         Trace::Geth(trace) => Ok(*trace),
         Trace::Parity(_) => Err(BackendError::Internal("a trace of the wrong kind".to_owned()).into()),

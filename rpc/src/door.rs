@@ -2,9 +2,14 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
 use jsonrpsee::{
     Methods,
-    server::{ConnectionGuard, ServerConfig, StopHandle, TowerServiceBuilder, serve_with_graceful_shutdown},
+    server::{ConnectionGuard, ServerConfig, StopHandle, TowerServiceBuilder},
 };
 use metrics::{Counter, counter};
 use tokio::{
@@ -34,6 +39,7 @@ pub(crate) struct Door {
     pub(crate) cors: CorsLayer,
     pub(crate) access: Arc<Access>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) idle_timeout: Duration,
     pub(crate) stop: StopHandle,
 }
 
@@ -43,10 +49,21 @@ impl Door {
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let stopped = self.stop.clone().shutdown();
+        let (stopped, idle_timeout) = (self.stop.clone().shutdown(), self.idle_timeout);
         let front = Arc::new(Front { door: self, client });
-        let service = service_fn(move |request| Arc::clone(&front).enter(request));
-        if let Err(why) = serve_with_graceful_shutdown(io, service, stopped).await {
+        let service = TowerToHyperService::new(service_fn(move |request| Arc::clone(&front).enter(request)));
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(idle_timeout);
+        let connection = http.serve_connection(TokioIo::new(io), service).with_upgrades();
+        tokio::pin!(stopped, connection);
+        let served = tokio::select! {
+            served = &mut connection => served,
+            () = stopped => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(why) = served {
             tracing::debug!(%why, "connection failed");
         }
     }

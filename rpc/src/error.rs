@@ -154,6 +154,9 @@ pub enum RpcError {
     /// A limit of this server was met.
     #[error("{0}")]
     Limit(String),
+    /// A trace took longer than the time it was given.
+    #[error("execution timeout")]
+    TraceTimeout,
     /// The request's time is up.
     #[error("request timed out")]
     Timeout,
@@ -217,7 +220,7 @@ impl From<RpcError> for ErrorObjectOwned {
         let text = error.to_string();
         match error {
             RpcError::InvalidParams(_) => plain(INVALID_PARAMS, text),
-            RpcError::NotFound(_) | RpcError::Refused(_) => plain(SERVER_ERROR, text),
+            RpcError::NotFound(_) | RpcError::Refused(_) | RpcError::TraceTimeout => plain(SERVER_ERROR, text),
             RpcError::Limit(_) => plain(LIMIT_EXCEEDED, text),
             RpcError::Timeout => plain(TIMEOUT, text),
             RpcError::Coded { code, .. } => plain(code, text),

@@ -81,7 +81,7 @@ fn text(status: StatusCode, body: String) -> HttpResponse {
 
 impl Access {
     /// The answer when JSON-RPC need not be asked.
-    fn answer<B>(&self, request: &HttpRequest<B>, socket: bool) -> Option<HttpResponse> {
+    fn answer<B: Body>(&self, request: &HttpRequest<B>, socket: bool) -> Option<HttpResponse> {
         let asks = request.method() == Method::GET || request.method() == Method::HEAD;
         match request.uri().path() {
             // Before the host check: orchestrators probe by whatever name they have.
@@ -96,6 +96,10 @@ impl Access {
         }
         if !self.names.host_allowed(request.headers()) {
             return Some(text(StatusCode::FORBIDDEN, "invalid host specified\n".to_owned()));
+        }
+        // Load balancers ask so whether somebody is there (geth answers them, too).
+        if request.method() == Method::GET && !socket && request.uri().path() == "/" && request.body().is_end_stream() {
+            return Some(HttpResponse::new(HttpBody::empty()));
         }
         if socket && !self.names.socket_allowed(request.headers()) {
             return Some(text(StatusCode::FORBIDDEN, "origin not allowed\n".to_owned()));

@@ -7,7 +7,7 @@ use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
 
 use crate::{
     args::Args,
-    config::{MAX_FILTER_ALTERNATIVES, MAX_LOG_BLOCKS, MAX_LOGS},
+    config::MAX_FILTER_ALTERNATIVES,
     context::Context,
     convert,
     error::{RpcError, RpcResult},
@@ -59,8 +59,9 @@ fn range(context: &Context, filter: &Filter) -> RpcResult<Option<(u64, u64)>> {
 pub(crate) fn query(context: &Context, filter: &Filter, args: &Args) -> RpcResult<Vec<Log>> {
     check(filter)?;
     let Some((from, to)) = range(context, filter)? else { return Ok(Vec::new()) };
-    if to.saturating_sub(from) >= MAX_LOG_BLOCKS {
-        return Err(RpcError::Limit(format!("query exceeds max block range {MAX_LOG_BLOCKS}")));
+    let most = context.max_log_blocks;
+    if to.saturating_sub(from) >= most {
+        return Err(RpcError::Limit(format!("query exceeds max block range {most}")));
     }
     if args.brief() && to.saturating_sub(from) > BRIEF_BLOCKS {
         return Err(RpcError::Timeout);
@@ -86,9 +87,10 @@ pub(crate) fn scan(context: &Context, filter: &Filter, from: u64, to: u64, args:
         };
         found.extend(convert::block_logs(&block, &receipts, |log| matches(filter, log)));
         // One block may always be answered whole, so that a client can get past it.
-        if found.len() > MAX_LOGS && from != to {
+        let most = context.max_logs;
+        if found.len() > most && from != to {
             return Err(RpcError::Limit(format!(
-                "query exceeds max results {MAX_LOGS}, retry with the range {from}-{}",
+                "query exceeds max results {most}, retry with the range {from}-{}",
                 number.saturating_sub(1).max(from)
             )));
         }

@@ -228,18 +228,33 @@ where
             if batch.is_empty() {
                 return error(Id::Null, INVALID_REQUEST, "empty batch");
             }
+            // The answers' own sizes are counted below.
+            let mut answers = BatchResponseBuilder::new_with_limit(usize::MAX);
             if batch.len() > MAX_BATCH_ITEMS {
-                return error(Id::Null, INVALID_REQUEST, format!("batch too large (limit {MAX_BATCH_ITEMS})"));
+                // Nothing in the protocol speaks of a whole batch: its first call is told (as geth does).
+                let call = batch.into_iter().find_map(|entry| match entry {
+                    Ok(BatchEntry::Call(request)) => Some(request.id.into_owned()),
+                    _ => None,
+                });
+                let refusal = error(call.unwrap_or(Id::Null), INVALID_REQUEST, "batch too large");
+                return answers
+                    .append(refusal)
+                    .map_or_else(|why| why, |()| MethodResponse::from_batch(answers.finish()));
             }
             let started = Instant::now();
-            let mut answers = BatchResponseBuilder::new_with_limit(shared.max_response_bytes);
+            let mut room = Some(shared.max_response_bytes);
             let mut notified = false;
             for entry in batch {
-                let answer = match entry {
-                    // The whole batch has one time limit; what is left of it when a call begins is that call's.
+                let (id, mut answer) = match entry {
                     Ok(BatchEntry::Call(request)) => {
+                        let id = request.id.clone().into_owned();
+                        // The whole batch has one time limit; what is left of it when a call begins is that call's.
                         let left = shared.timeout.saturating_sub(started.elapsed());
-                        run(&service, request, left).await
+                        let answer = match room {
+                            Some(_) => run(&service, request, left).await,
+                            None => MethodResponse::notification(),
+                        };
+                        (id, answer)
                     }
                     Ok(BatchEntry::Notification(_)) => {
                         notified = true;
@@ -247,11 +262,17 @@ where
                     }
                     Err(malformed) => {
                         let (refusal, id) = malformed.into_parts();
-                        MethodResponse::error(id, refusal)
+                        let id = id.into_owned();
+                        (id.clone(), MethodResponse::error(id, refusal))
                     }
                 };
-                if answers.append(answer).is_err() {
-                    return error(Id::Null, RESPONSE_TOO_LARGE, "response too large");
+                // The first answer without room, and all calls after it, are refused (as geth does).
+                room = room.and_then(|room| room.checked_sub(answer.as_json().get().len()));
+                if room.is_none() {
+                    answer = error(id, RESPONSE_TOO_LARGE, "response too large");
+                }
+                if let Err(refusal) = answers.append(answer) {
+                    return refusal;
                 }
             }
             if answers.is_empty() && notified {

@@ -164,7 +164,7 @@ fn timely<R>(context: &Context, args: &Args, method: fn(&Context, &Args) -> RpcR
         return Err(RpcError::Timeout);
     }
     match method(context, args) {
-        Err(RpcError::Call(CallError::Timeout)) if late() => Err(RpcError::Timeout),
+        Err(RpcError::Call(CallError::Timeout) | RpcError::TraceTimeout) if late() => Err(RpcError::Timeout),
         answer => answer,
     }
 }

@@ -1,9 +1,9 @@
 //! Puts the methods behind one port.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use http::{HeaderValue, Method, header};
+use http::{HeaderValue, Method};
 use jsonrpsee::{
     core::{RegisterMethodError, traits::IdProvider},
     server::{
@@ -13,7 +13,7 @@ use jsonrpsee::{
     types::SubscriptionId,
 };
 use tokio::{net::TcpListener, sync::broadcast::error::RecvError};
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::{
     Backend, admin,
@@ -34,6 +34,9 @@ use crate::{
     registry::Registry,
     txpool, web3,
 };
+
+/// How long a browser may remember what it is allowed (geth's figure).
+const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -207,6 +210,7 @@ impl Builder<'_> {
             cors: cors(origins)?,
             access: Arc::new(Access { backend: Arc::clone(&self.context.backend), names, token }),
             shared: Arc::new(Shared::new(&costs, self.config.request_timeout, max_response)),
+            idle_timeout: self.config.idle_timeout,
             stop: self.stop.clone(),
         }))
     }
@@ -257,8 +261,10 @@ fn cors(origins: &[String]) -> Result<CorsLayer, StartError> {
         let parse = |origin: &String| HeaderValue::from_str(origin).map_err(|_| StartError::Origin(origin.clone()));
         AllowOrigin::list(origins.iter().map(parse).collect::<Result<Vec<_>, _>>()?)
     };
-    let layer = CorsLayer::new().allow_methods([Method::POST, Method::GET]).allow_headers([header::CONTENT_TYPE]);
-    Ok(layer.allow_origin(allow))
+    // Tools that trace requests add headers of their own; a page that may call may send them.
+    let layer =
+        CorsLayer::new().allow_methods([Method::POST, Method::GET]).allow_headers(AllowHeaders::mirror_request());
+    Ok(layer.allow_origin(allow).max_age(PREFLIGHT_AGE))
 }
 
 /// Keeps the newest pooled transactions for `eth_newPendingTransactionFilter`.

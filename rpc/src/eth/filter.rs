@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     args::Args,
-    config::{MAX_BLOCK_HASHES, MAX_LOG_BLOCKS},
+    config::MAX_BLOCK_HASHES,
     context::{Context, Work},
     convert,
     error::{RpcError, RpcResult},
@@ -38,7 +38,7 @@ enum Changes {
 }
 
 fn get_logs(context: &Context, args: &Args) -> RpcResult<Vec<Log>> {
-    logs::query(context, &args.required::<Filter>(0)?, args)
+    logs::query(context, &args.filter(0)?, args)
 }
 
 fn install(context: &Context, kind: FilterKind) -> RpcResult<String> {
@@ -52,7 +52,7 @@ fn next_height(context: &Context) -> u64 {
 }
 
 fn new_filter(context: &Context, args: &Args) -> RpcResult<String> {
-    let filter = args.required::<Filter>(0)?;
+    let filter = args.filter(0)?;
     logs::check(&filter)?;
     install(context, FilterKind::Logs { filter: Box::new(filter), next: next_height(context) })
 }
@@ -67,20 +67,20 @@ fn new_pending_filter(context: &Context, args: &Args) -> RpcResult<String> {
     install(context, FilterKind::Pending { next, full })
 }
 
-fn id(args: &Args) -> RpcResult<u128> {
-    let text: String = args.required(0)?;
-    filters::parse_id(&text).ok_or_else(|| RpcError::argument(0, "invalid filter id"))
+/// The filter that is asked for; `None` for a text that never was the id of one.
+fn id(args: &Args) -> RpcResult<Option<u128>> {
+    Ok(filters::parse_id(&args.required::<String>(0)?))
 }
 
 const NOT_FOUND: RpcError = RpcError::NotFound("filter not found");
 
 fn uninstall(context: &Context, args: &Args) -> RpcResult<bool> {
-    Ok(context.filters.lock().remove(id(args)?))
+    Ok(id(args)?.is_some_and(|id| context.filters.lock().remove(id)))
 }
 
 /// Takes what is new and moves the cursor in one step, so that two polls never answer the same block.
 fn changes(context: &Context, args: &Args) -> RpcResult<Changes> {
-    let id = id(args)?;
+    let id = id(args)?.ok_or(NOT_FOUND)?;
     let latest = context.backend.heads().latest.number;
     let (filter, from, to) = {
         let mut filters = context.filters.lock();
@@ -103,7 +103,7 @@ fn changes(context: &Context, args: &Args) -> RpcResult<Changes> {
             }
             FilterKind::Logs { filter, next } => {
                 let from = *next;
-                let to = latest.min(from.saturating_add(MAX_LOG_BLOCKS.saturating_sub(1)));
+                let to = latest.min(from.saturating_add(context.max_log_blocks.saturating_sub(1)));
                 *next = to.saturating_add(1).max(from);
                 (Some(filter.clone()), from, to)
             }
@@ -156,7 +156,7 @@ fn new_logs(context: &Context, filter: &Filter, from: u64, to: u64, args: &Args)
 }
 
 fn filter_logs(context: &Context, args: &Args) -> RpcResult<Vec<Log>> {
-    let id = id(args)?;
+    let id = id(args)?.ok_or(NOT_FOUND)?;
     let filter = match context.filters.lock().get(id, Instant::now()) {
         Some(FilterKind::Logs { filter, .. }) => filter.clone(),
         _ => return Err(NOT_FOUND),

@@ -75,7 +75,7 @@ fn parse(params: &Params<'_>) -> Result<Topic, Refusal> {
     match kind.as_str() {
         "newHeads" => Ok(Topic::Heads),
         "logs" => {
-            let filter = args.optional::<Filter>(1)?.unwrap_or_default();
+            let filter = if args.has(1) { args.filter(1)? } else { Filter::default() };
             logs::check(&filter)?;
             Ok(Topic::Logs(Box::new(filter)))
         }

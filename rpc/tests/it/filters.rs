@@ -1,11 +1,12 @@
 //! Log queries and polled filters over the wire (expiry and bounds with injected time are tested beside the code).
 
 use alloy_primitives::B256;
+use rpc::RpcConfig;
 use serde_json::{Value, json};
 
 use crate::{
     chain::{TOKEN, TRANSFER, every_type, signer, transfer},
-    client::serve,
+    client::{config, serve, serve_with},
     node::pooled,
 };
 
@@ -33,6 +34,8 @@ async fn log_queries() {
         (json!({ "blockHash": hash, "topics": [null, signer(2).into_word()] }), 0),
         (json!({ "blockHash": hash, "topics": [null, null, null, null] }), 6),
         (json!({ "blockHash": hash, "topics": [] }), 6),
+        // What the specification does not name is left out, as geth does.
+        (json!({ "blockHash": hash, "address": TOKEN, "limit": 1 }), 6),
     ] {
         assert_eq!(count(&served.call("eth_getLogs", json!([filter])).await), want, "{filter}");
     }
@@ -47,6 +50,21 @@ async fn log_queries() {
     ] {
         assert_eq!(served.error("eth_getLogs", json!([filter])).await.0, code, "{filter}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_queries_are_bounded() {
+    let served = serve_with(RpcConfig { max_logs: 5, max_log_blocks: 3, ..config() }).await;
+    let query = |from: &str, to: &str| json!([{ "fromBlock": from, "toBlock": to }]);
+    assert_eq!(count(&served.call("eth_getLogs", query("0x1", "0x1")).await), 6, "one block is answered whole");
+    let many = served.error("eth_getLogs", query("0x0", "0x2")).await;
+    assert_eq!(many, (-32005, "query exceeds max results 5, retry with the range 0-0".to_owned()));
+    for _ in 0..3 {
+        served.node.append(Vec::new());
+    }
+    assert_eq!(count(&served.call("eth_getLogs", query("0x2", "0x4")).await), 0);
+    let wide = served.error("eth_getLogs", query("0x2", "0x5")).await;
+    assert_eq!(wide, (-32005, "query exceeds max block range 3".to_owned()));
 }
 
 fn distinct(count: u64) -> Vec<B256> {

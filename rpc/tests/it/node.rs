@@ -236,7 +236,7 @@ impl Backend for TestNode {
 
     /// Every other block, so that both ways are taken.
     fn at_hand(&self, number: u64, _: bool) -> Option<usize> {
-        self.made(number).filter(|_| number % 2 == 0).map(|(block, _)| block.transactions.len())
+        self.made(number).filter(|_| number.is_multiple_of(2)).map(|(block, _)| block.transactions.len())
     }
 
     fn block_number(&self, hash: B256) -> Result<Option<u64>, BackendError> {

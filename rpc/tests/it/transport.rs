@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use metrics_exporter_prometheus::PrometheusBuilder;
 use rpc::{RpcConfig, RpcServer, StartError};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
     client::{config, serve, serve_with},
@@ -43,6 +45,8 @@ async fn http_rules() {
         let answer = served.request(method, "/", headers, body.as_bytes()).await;
         assert_eq!(answer.status, status, "{method} {headers}: {answer:?}");
     }
+    assert_eq!(served.request("GET", "/", "", b"").await.status, 200, "somebody is there");
+    assert_eq!(served.request("GET", "/?x", "", b"x").await.status, 405);
     let huge = vec![b' '; rpc::config::MAX_REQUEST_BYTES as usize + 1];
     let answer = served.post(&huge).await;
     // The server answers before it has read the body; the reset that follows may swallow the answer.
@@ -57,6 +61,49 @@ async fn http_rules() {
     assert_eq!(answer.status, 413);
     assert!(answer.json()["error"]["code"].is_i64());
     served.assert_alive().await;
+}
+
+/// Neither half a head nor silence after an answer keeps a connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_are_closed() {
+    let served = serve_with(RpcConfig { idle_timeout: Duration::from_millis(200), ..config() }).await;
+    let body = call(1, "eth_chainId").to_string();
+    let address = served.address();
+    let whole = format!(
+        "POST / HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for sent in ["", "POST / HT", &whole] {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let closed = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
+        closed.expect("the connection stays open").unwrap();
+        assert_eq!(answer.starts_with(b"HTTP/1.1 200"), sent == whole, "{sent}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_method_has_its_metrics() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    metrics::set_global_recorder(recorder).unwrap();
+    let served = serve().await;
+    served.call("eth_chainId", json!([])).await;
+    served.call("eth_chainId", json!([])).await;
+    served.error("eth_getBalance", json!([])).await;
+    served.error("eth_nothing", json!([])).await;
+    let shown = metrics.render();
+    for line in [
+        "horae_rpc_requests_total{method=\"eth_chainId\",result=\"ok\"} 2",
+        "horae_rpc_requests_total{method=\"eth_getBalance\",result=\"error\"} 1",
+        "horae_rpc_requests_total{method=\"unknown\",result=\"error\"} 1",
+        "horae_rpc_request_seconds_count{method=\"eth_chainId\"} 2",
+        "horae_rpc_in_flight 0",
+    ] {
+        assert!(shown.contains(line), "{line} is not in\n{shown}");
+    }
+    assert!(!shown.contains("eth_nothing"), "a client's words are no labels");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,9 +131,11 @@ async fn batches() {
     for size in [1_001, 10_000, 30_000] {
         let batch: Vec<Value> = (0..size).map(|id| call(id, "eth_chainId")).collect();
         let answer = served.post(json!(batch).to_string()).await.json();
-        assert!(answer["error"]["code"].is_i64(), "{size}: {answer}");
         if size <= 10_000 {
-            assert_eq!(answer["error"], json!({ "code": -32600, "message": "batch too large (limit 1000)" }));
+            let refusal = json!({ "code": -32600, "message": "batch too large" });
+            assert_eq!(answer, json!([{ "jsonrpc": "2.0", "id": 0, "error": refusal }]));
+        } else {
+            assert!(answer["error"]["code"].is_i64(), "{size}: {answer}");
         }
     }
     let ones = format!("[{}1]", "1,".repeat(2_000_000));
@@ -101,8 +150,16 @@ async fn a_batch_cannot_answer_more_than_the_limit() {
         .map(|id| json!({ "jsonrpc": "2.0", "id": id, "method": "eth_getBlockByNumber", "params": ["0x1", true] }))
         .collect();
     let answer = served.post(json!(blocks).to_string()).await;
-    assert!(answer.body.len() < 20_100);
-    assert_eq!(answer.json()["error"], json!({ "code": -32003, "message": "response too large" }));
+    let answers: Vec<Value> = answer.json().as_array().unwrap().clone();
+    assert_eq!(
+        answers.iter().map(|answer| answer["id"].as_u64().unwrap()).collect::<Vec<_>>(),
+        (0..100).collect::<Vec<_>>()
+    );
+    let fitting = answers.iter().take_while(|answer| answer["result"].is_object()).count();
+    assert!(fitting > 0 && fitting < 100, "{fitting}");
+    let refusal = json!({ "code": -32003, "message": "response too large" });
+    assert!(answers[fitting..].iter().all(|answer| answer["error"] == refusal));
+    assert!(answers[..fitting].iter().map(|answer| answer.to_string().len()).sum::<usize>() <= 20_000);
     let single = serve_with(RpcConfig { max_response_bytes: 500, ..config() }).await;
     let error = single.error("eth_getBlockByNumber", json!(["0x1", true])).await;
     assert_eq!(error, (-32003, "response too large".to_owned()));
@@ -144,6 +201,16 @@ async fn web_pages_need_permission() {
     };
     assert!(preflight("https://app.example").await.head.contains("access-control-allow-origin: https://app.example"));
     assert!(!preflight("https://evil.example").await.head.contains("access-control-allow-origin"));
+    let headers = "Origin: https://app.example\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type, traceparent\r\n";
+    let traced = served.request("OPTIONS", "/", headers, b"").await;
+    assert!(traced.head.contains("access-control-allow-headers: content-type, traceparent"), "{}", traced.head);
+    let body = call(1, "eth_chainId").to_string();
+    let asked = |origin: &str| format!("Content-Type: application/json\r\nOrigin: {origin}\r\n");
+    let answer = served.request("POST", "/", &asked("https://app.example"), body.as_bytes()).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.head.contains("access-control-allow-origin: https://app.example"), "{}", answer.head);
+    let answer = served.request("POST", "/", &asked("https://evil.example"), body.as_bytes()).await;
+    assert!(!answer.head.contains("access-control-allow-origin"), "{}", answer.head);
     let upgrade = |host: &str, origin: &str| {
         format!(
             "GET / HTTP/1.1\r\nHost: {host}\r\n{origin}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"

@@ -20,7 +20,7 @@ use protocol::{
     state::{StateDiff, StateReader},
 };
 use revm::{
-    DatabaseCommit, Inspector,
+    DatabaseCommit, DatabaseRef, Inspector,
     context::{CfgEnv, TxEnv},
     interpreter::{CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter, interpreter::EthInterpreter},
 };
@@ -39,6 +39,10 @@ use crate::{
 pub const MAX_RECORDED_BYTES: usize = 96 * 1024 * 1024;
 /// Bytes counted for a recorded instruction besides stack and memory.
 const STEP_BYTES: usize = 200;
+
+/// Bytes counted for an account of which a trace shows the state, besides its code, and for one of its slots.
+const ACCOUNT_BYTES: usize = 200;
+const SLOT_BYTES: usize = 100;
 
 /// What to record of each transaction.
 #[derive(Clone, Debug)]
@@ -187,6 +191,9 @@ impl Replay {
             Recording::Geth(options) => {
                 let mut tracer = GethTracer::new(options)?;
                 let outcome = self.run(rules, tx.clone(), tracer.cost(), &mut tracer)?;
+                if shows_state(options) {
+                    self.charge_state(&outcome)?;
+                }
                 let block = self.session.block_env();
                 let trace = tracer.result(context, &tx, &block, &outcome, self.session.overlay()?)?;
                 self.keep(outcome)?;
@@ -198,6 +205,9 @@ impl Replay {
                 let cost =
                     StepCost { entry: if steps { STEP_BYTES } else { 0 }, stack: false, memory: steps, most: u64::MAX };
                 let outcome = self.run(rules, tx, cost, &mut tracer)?;
+                if types.contains(&TraceType::StateDiff) {
+                    self.charge_state(&outcome)?;
+                }
                 let builder = tracer.with_transaction_gas_used(outcome.result.tx_gas_used()).into_parity_builder();
                 let overlay = self.session.overlay()?;
                 let results = builder
@@ -223,11 +233,39 @@ impl Replay {
         outcome
     }
 
+    /// Counts the accounts that were touched, with their code: little gas reaches much of it.
+    fn charge_state(&mut self, outcome: &Transacted) -> Result<(), CallError> {
+        for account in outcome.state.values() {
+            let code = match &account.info.code {
+                Some(code) => code.len(),
+                None => {
+                    let overlay = self.session.overlay()?;
+                    let code = overlay.code_by_hash_ref(account.info.code_hash);
+                    code.map_err(|error| CallError::Fatal(error.0.into()))?.len()
+                }
+            };
+            let bytes = account.storage.len().saturating_mul(SLOT_BYTES).saturating_add(code);
+            let left = self.left.checked_sub(bytes.saturating_add(ACCOUNT_BYTES));
+            self.left = left.ok_or(CallError::TraceTooLarge)?;
+        }
+        Ok(())
+    }
+
     fn keep(&mut self, outcome: Transacted) -> Result<(), CallError> {
         self.gas_used = self.gas_used.saturating_add(outcome.result.tx_gas_used());
         self.index = self.index.saturating_add(1);
         self.session.overlay()?.commit(outcome.state);
         Ok(())
+    }
+}
+
+/// Whether a trace shows the accounts that were touched.
+fn shows_state(options: &GethDebugTracingOptions) -> bool {
+    let Some(GethDebugTracerType::BuiltInTracer(tracer)) = &options.tracer else { return false };
+    match tracer {
+        GethDebugBuiltInTracerType::PreStateTracer => true,
+        GethDebugBuiltInTracerType::MuxTracer => options.tracer_config.0.get("prestateTracer").is_some(),
+        _ => false,
     }
 }
 

@@ -219,6 +219,16 @@ pub struct RpcConfig {
     pub max_connections: u32,
     /// Milliseconds for a request or a batch.
     pub request_timeout_ms: u64,
+    /// Largest answer in bytes, a whole batch's included; at most 160 MiB.
+    pub max_response_bytes: u32,
+    /// Blocks that one log query may span.
+    pub max_log_blocks: u64,
+    /// Logs in one answer.
+    pub max_logs: usize,
+    /// Calls, and as many other requests that read much, at the same time.
+    pub max_heavy: usize,
+    /// Traces at the same time; each may hold 100 MB.
+    pub max_traces: usize,
     /// What one client address may ask.
     pub clients: ClientsConfig,
     /// The port of operators.
@@ -380,7 +390,21 @@ impl Default for NetworkConfig {
 impl Default for RpcConfig {
     fn default() -> Self {
         let rpc::RpcConfig {
-            listen, cors_origins, allowed_hosts, namespaces, max_connections, request_timeout, ..
+            listen,
+            cors_origins,
+            allowed_hosts,
+            namespaces,
+            max_connections,
+            request_timeout,
+            max_response_bytes,
+            max_log_blocks,
+            max_logs,
+            max_heavy,
+            max_traces,
+            idle_timeout: _,
+            client_limits: _,
+            ipc: _,
+            admin: _,
         } = rpc::RpcConfig::default();
         Self {
             listen,
@@ -390,6 +414,11 @@ impl Default for RpcConfig {
             ipc: "horae.ipc".into(),
             max_connections,
             request_timeout_ms: u64::try_from(request_timeout.as_millis()).unwrap_or(u64::MAX),
+            max_response_bytes,
+            max_log_blocks,
+            max_logs,
+            max_heavy,
+            max_traces,
             clients: ClientsConfig::default(),
             admin: AdminConfig::default(),
         }

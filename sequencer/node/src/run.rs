@@ -238,6 +238,11 @@ fn rpc_config(config: &Config) -> eyre::Result<rpc::RpcConfig> {
         ipc,
         max_connections,
         request_timeout_ms,
+        max_response_bytes,
+        max_log_blocks,
+        max_logs,
+        max_heavy,
+        max_traces,
         clients,
         admin,
     } = config.rpc.clone();
@@ -256,6 +261,12 @@ fn rpc_config(config: &Config) -> eyre::Result<rpc::RpcConfig> {
         namespaces,
         max_connections,
         request_timeout: Duration::from_millis(request_timeout_ms),
+        idle_timeout: rpc::config::IDLE_TIMEOUT,
+        max_response_bytes,
+        max_log_blocks,
+        max_logs,
+        max_heavy,
+        max_traces,
         client_limits: rpc::ClientLimits {
             connections: clients.connections,
             credits_per_second: clients.credits_per_second,
@@ -265,7 +276,6 @@ fn rpc_config(config: &Config) -> eyre::Result<rpc::RpcConfig> {
         // An absolute path replaces the folder.
         ipc: (!ipc.as_os_str().is_empty()).then(|| config.data_dir.join(ipc)),
         admin,
-        ..rpc::RpcConfig::default()
     })
 }
 

@@ -262,6 +262,18 @@ fn bombs_are_defused() {
         let stopped = call_of(environment, Bytes::new(), &recording);
         assert!(matches!(stopped, Err(CallError::TraceTooLarge)), "{recording:?}");
     }
+    // push20 0xc0…00; jumpdest; balance(top); top + 1; jump: touches accounts, the first thousands of which have much code.
+    let first = U256::from_be_bytes(Address::repeat_byte(0xc0).into_word().0);
+    let address = |index: u32| Address::from_word(B256::from(first.saturating_add(U256::from(index))));
+    let mut touching = with_code(&format!("73{}5b803150600101601556", hex::encode(address(0))));
+    let code = Some(Bytes::from(vec![0; 24_576]));
+    let big = AccountOverride { code, ..AccountOverride::default() };
+    touching.overrides.extend((0..4_200).map(|index| (address(index), big.clone())));
+    let mux = json!({ "tracer": "muxTracer", "tracerConfig": { "prestateTracer": {} } });
+    for recording in [geth(json!({ "tracer": "prestateTracer" })), geth(mux), parity(&[TraceType::StateDiff])] {
+        let stopped = call_of(&touching, Bytes::new(), &recording);
+        assert!(matches!(stopped, Err(CallError::TraceTooLarge)), "{recording:?}");
+    }
     // What does not record much may run to its end, and a limit makes struct logs small.
     for recording in [geth(json!({ "tracer": "prestateTracer" })), geth(json!({ "limit": 10 }))] {
         assert!(call_of(&looping, Bytes::new(), &recording).is_ok(), "{recording:?}");
