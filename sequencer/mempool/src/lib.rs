@@ -37,5 +37,5 @@ pub use admission::intrinsic_gas;
 pub use admission::{AccountView, Incoming, MAX_AUTHORIZATIONS, MAX_INIT_CODE_BYTES, Origin, PoolEnv, SenderCode};
 pub use best::Best;
 pub use error::{PoolError, Shortfall};
-pub use pool::{AccountUpdate, Added, Limits, Pool, PoolContent, PoolEvent, PoolStatus, Removal};
+pub use pool::{AccountUpdate, Added, Limits, Pool, PoolContent, PoolEvent, PoolStatus, ROOMY, Removal};
 pub use queue::Pooled;

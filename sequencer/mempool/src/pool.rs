@@ -13,6 +13,9 @@ use crate::{
     queue::SenderQueue,
 };
 
+/// How many times its share a sender may have while half of the pool is free: scripts send hundreds at a time.
+pub const ROOMY: usize = 16;
+
 /// Bounds of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -20,7 +23,8 @@ pub struct Limits {
     pub transactions: usize,
     /// Encoded bytes in total.
     pub bytes: usize,
-    /// Executable transactions a sender may add; gapped ones that become executable may exceed it by [`Self::gapped`].
+    /// Executable transactions a sender may add, and [`ROOMY`] times as many while the pool is less than half full; gapped ones that
+    /// become executable may exceed it by [`Self::gapped`].
     pub executable: usize,
     /// Gapped transactions of a sender.
     pub gapped: usize,
@@ -38,7 +42,7 @@ impl Default for Limits {
             transactions: 10_000,
             bytes: 64 * 1024 * 1024,
             executable: 64,
-            gapped: 16,
+            gapped: 64,
             account_bytes: 1024 * 1024,
             gapped_lifetime_ms: 3 * 3_600 * 1_000,
             local_gapped_lifetime_ms: 24 * 3_600 * 1_000,
@@ -344,7 +348,9 @@ impl Pool {
     fn check_share(&self, queue: Option<&SenderQueue>, executable: bool) -> Result<(), PoolError> {
         let Some(queue) = queue else { return Ok(()) };
         let (kind, held, limit) = if executable {
-            ("pending", queue.run.len(), self.limits.executable)
+            let roomy = self.index.executable.saturating_add(self.index.waiting) < self.limits.transactions / 2;
+            let share = self.limits.executable;
+            ("pending", queue.run.len(), if roomy { share.saturating_mul(ROOMY) } else { share })
         } else {
             ("queued", queue.gapped.len(), self.limits.gapped)
         };

@@ -10,7 +10,7 @@ use op_alloy_consensus::{OpTxEnvelope, TxDeposit};
 use protocol::signing::address_of;
 
 use super::*;
-use crate::{AccountUpdate, MAX_AUTHORIZATIONS, Origin, PoolError, PoolEvent, Removal, intrinsic_gas};
+use crate::{AccountUpdate, MAX_AUTHORIZATIONS, Origin, PoolError, PoolEvent, ROOMY, Removal, intrinsic_gas};
 
 fn pool() -> Pool {
     pool_of(Limits::default())
@@ -165,21 +165,21 @@ fn gaps_wait_and_close() {
 
 #[test]
 fn shares_of_an_account_are_bounded() {
-    let mut pool = pool();
+    let mut pool = pool_of(Limits { transactions: 129, ..Limits::default() });
     for nonce in 0..64 {
         add(&mut pool, priced(1, nonce, 5_000, 1), rich(0)).unwrap();
     }
     let text = |result: Result<crate::Added, PoolError>| result.unwrap_err().to_string();
     assert_eq!(text(add(&mut pool, priced(1, 64, 5_000, 1), rich(0))), "account limit exceeded: pending 64");
-    for nonce in 100..116 {
+    for nonce in 100..164 {
         add(&mut pool, priced(1, nonce, 5_000, 1), rich(0)).unwrap();
     }
-    assert_eq!(text(add(&mut pool, priced(1, 99, 5_000, 1), rich(0))), "account limit exceeded: queued 16");
+    assert_eq!(text(add(&mut pool, priced(1, 99, 5_000, 1), rich(0))), "account limit exceeded: queued 64");
     add(&mut pool, priced(2, 0, 5_000, 1), rich(0)).unwrap();
     // Tearing a gap at the start leaves no more waiting than allowed.
     let first = pool.content_of(sender(1)).pending[0].hash();
     pool.remove(first, Removal::Invalid);
-    assert_eq!((pool.status().pending, pool.status().queued), (1, 16));
+    assert_eq!((pool.status().pending, pool.status().queued), (1, 64));
 }
 
 #[test]
@@ -222,8 +222,14 @@ fn one_senders_flood_leaves_the_others_their_place() {
     }
     let flood = pool.content_of(sender(200));
     assert_eq!(flood.pending.len(), limits.executable);
-    let others = pool.status().pending - flood.pending.len();
-    assert!(others >= 400 - limits.executable - limits.gapped, "{others} of 400 are left");
+    // While there is room it may have more, but of a small pool no more than half.
+    for (limits, most) in [(limits, 200), (Limits::default(), 64 * ROOMY)] {
+        let mut pool = pool_of(limits);
+        for nonce in 0..2_000 {
+            let _ = add(&mut pool, priced(200, nonce, 500_000, 10), rich(0));
+        }
+        assert_eq!(pool.status().pending, most);
+    }
 }
 
 #[test]
