@@ -117,11 +117,10 @@ fn build_receipt(
         signed => signed.effective_gas_price(record.header.base_fee_per_gas),
     };
     let contract_address = tx.kind().is_create().then(|| tx.signer().create(creation_nonce(tx, &entry.receipt)));
-    let logs_bloom = entry.receipt.bloom();
     let mut logs = Log::collect_for_receipt(previous_logs, meta, entry.receipt.logs().iter().cloned()).into_iter();
     let receipt = entry.receipt.clone().map_logs(|_| logs.next().unwrap_or_default());
     let inner = TransactionReceipt {
-        inner: alloy_consensus::ReceiptWithBloom { receipt, logs_bloom },
+        inner: alloy_consensus::ReceiptWithBloom { receipt, logs_bloom: entry.logs_bloom },
         transaction_hash: meta.tx_hash,
         transaction_index: Some(meta.index),
         block_hash: Some(meta.block_hash),

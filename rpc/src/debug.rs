@@ -65,8 +65,8 @@ fn raw_receipts(context: &Context, args: &Args) -> RpcResult<Vec<Bytes>> {
     Ok(receipts
         .iter()
         .map(|entry| {
-            let logs_bloom = alloy_consensus::TxReceipt::bloom(&entry.receipt);
-            let with_bloom = alloy_consensus::ReceiptWithBloom { receipt: entry.receipt.clone(), logs_bloom };
+            let with_bloom =
+                alloy_consensus::ReceiptWithBloom { receipt: entry.receipt.clone(), logs_bloom: entry.logs_bloom };
             with_bloom.encoded_2718().into()
         })
         .collect())

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use alloy_consensus::{Header, Sealed, transaction::Recovered};
 use alloy_eips::BlockNumHash;
-use alloy_primitives::{Address, B256, Bytes, U256, map::HashSet};
+use alloy_primitives::{Address, B256, Bloom, Bytes, U256, map::HashSet};
 use alloy_rpc_types_eth::{
     BlockOverrides, TransactionRequest,
     simulate::{SimCallResult, SimulatePayload},
@@ -70,6 +70,8 @@ pub struct LogCandidates {
 pub struct ReceiptRecord {
     /// The consensus receipt: type, status, cumulative gas, logs, deposit nonce.
     pub receipt: OpReceipt,
+    /// Bloom of its logs: four hashes a log are too dear to make for every reader.
+    pub logs_bloom: Bloom,
     /// The L1 data fee and its inputs; all `None` for deposits.
     pub l1: L1BlockInfo,
 }

@@ -139,7 +139,7 @@ fn execute(tx: &Recovered<OpTxEnvelope>, cumulative_gas_used: u64, height: u64) 
         OpTxEnvelope::PostExec(_) => OpReceipt::PostExec(inner),
         OpTxEnvelope::Deposit(_) => {
             let deposit = OpDepositReceipt { inner, deposit_nonce: Some(height), deposit_receipt_version: Some(1) };
-            return ReceiptRecord { receipt: OpReceipt::Deposit(deposit), l1: L1BlockInfo::default() };
+            return recorded(OpReceipt::Deposit(deposit), L1BlockInfo::default());
         }
     };
     let l1 = L1BlockInfo {
@@ -150,7 +150,11 @@ fn execute(tx: &Recovered<OpTxEnvelope>, cumulative_gas_used: u64, height: u64) 
         l1_blob_base_fee_scalar: Some(810_949),
         ..L1BlockInfo::default()
     };
-    ReceiptRecord { receipt, l1 }
+    recorded(receipt, l1)
+}
+
+fn recorded(receipt: OpReceipt, l1: L1BlockInfo) -> ReceiptRecord {
+    ReceiptRecord { logs_bloom: receipt.bloom(), receipt, l1 }
 }
 
 pub type Made = (Arc<BlockRecord>, Arc<Vec<ReceiptRecord>>);

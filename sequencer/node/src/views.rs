@@ -48,5 +48,9 @@ pub fn receipt_record(
             ..L1BlockInfo::default()
         }
     });
-    ReceiptRecord { receipt: OpReceipt::from(receipt.clone()), l1: l1.unwrap_or_default() }
+    ReceiptRecord {
+        receipt: OpReceipt::from(receipt.clone()),
+        logs_bloom: *receipt.logs_bloom(),
+        l1: l1.unwrap_or_default(),
+    }
 }

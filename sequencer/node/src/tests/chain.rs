@@ -134,6 +134,7 @@ pub(crate) fn genesis() -> Genesis {
 pub(crate) struct Node {
     pub(crate) chain: Arc<Chain>,
     pub(crate) transactions: Arc<Transactions>,
+    pub(crate) open: Arc<OpenBlocks>,
     committer: Arc<Committer>,
     client: RpcClient,
     _server: RpcServer,
@@ -158,11 +159,12 @@ pub(crate) async fn start_with(config: RpcConfig, genesis: Genesis, storage: Sto
     let (committer, _announcements) = Committer::new(chain.clone(), transactions.clone(), events.clone());
     let genesis_hash = chain.head().header.hash();
     let operator = NodeOperator::new(chain.clone(), Role::Follower, None, "tested".to_owned(), genesis_hash);
+    let open = OpenBlocks::start(chain.clone(), transactions.clone(), events.clone()).unwrap();
     let backend = NodeBackend {
         operator: Arc::new(operator),
         chain: chain.clone(),
         transactions: transactions.clone(),
-        open: OpenBlocks::start(chain.clone(), transactions.clone(), events.clone()).unwrap(),
+        open: open.clone(),
         events,
         l1: watch::channel(None).1,
         identity: NodeIdentity {
@@ -179,7 +181,7 @@ pub(crate) async fn start_with(config: RpcConfig, genesis: Genesis, storage: Sto
     let server = RpcServer::start(&config, Arc::new(backend)).await.unwrap();
     let url = format!("http://{}", server.address()).parse().unwrap();
     let client = ClientBuilder::default().http(url);
-    Node { chain, transactions, committer, client, _server: server, _folder: folder }
+    Node { chain, transactions, open, committer, client, _server: server, _folder: folder }
 }
 
 impl Node {
