@@ -18,7 +18,8 @@ use crate::{
     model::{
         BatchRecord, BlockRecord, CallRequest, ChainEvent, EpochRecord, ExecutionWitness, Heads, L1Heads,
         LogCandidates, NodeIdentity, PoolContent, PoolStatus, PooledTransaction, ReceiptRecord, SealedHeader,
-        SimulateRequest, SimulatedBlock, SyncProgress, Trace, TraceRequest, TransactionPosition,
+        SimulateRequest, SimulatedBlock, StorageRange, StorageRangeRequest, SyncProgress, Trace, TraceRequest,
+        TransactionPosition,
     },
 };
 
@@ -108,6 +109,8 @@ pub trait Backend: Send + Sync + 'static {
     /// Executes a decided block again and records what somebody without the state needs to do the same. Only for states whose
     /// trie can be had ([`BackendError::Unprovable`] otherwise); `deadline` as for a trace.
     fn witness(&self, number: u64, deadline: Instant) -> Result<ExecutionWitness, CallError>;
+    /// A part of an account's storage within a block, which is executed again up to there.
+    fn storage_range(&self, request: StorageRangeRequest) -> Result<StorageRange, CallError>;
     /// Runs made-up blocks on top of a decided one.
     fn simulate(&self, request: SimulateRequest) -> Result<Vec<SimulatedBlock>, SimulateError>;
 

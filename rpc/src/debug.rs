@@ -1,15 +1,18 @@
-//! `debug_`: the raw bytes of what is stored; traces are in [`crate::debug_trace`].
+//! `debug_`: the raw bytes of what is stored, and storage within a block; traces are in [`crate::debug_trace`].
+
+use std::collections::BTreeMap;
 
 use alloy_eips::{BlockId, Encodable2718};
-use alloy_primitives::Bytes;
+use alloy_primitives::{B256, Bytes, U256};
+use serde::Serialize;
 
 use crate::{
-    args::{Args, BlockArg, HashArg},
+    args::{AddressArg, Args, BlockArg, BytesArg, HashArg, LenientQuantity},
     context::Context,
     convert,
     debug_trace::GENESIS,
     error::{RpcError, RpcResult},
-    model::ExecutionWitness,
+    model::{ExecutionWitness, StorageRangeRequest},
     registry::Registry,
 };
 
@@ -23,7 +26,53 @@ pub(crate) fn register(registry: &mut Registry) {
     // Reth's name for it, and geth's.
     registry.trace("debug_executionWitnessByBlockHash", 1, witness_by_hash);
     registry.trace("debug_executionWitnessByHash", 1, witness_by_hash);
+    registry.trace("debug_storageRangeAt", 5, storage_range_at);
     crate::debug_trace::register(registry);
+}
+
+/// Most slots in one answer.
+const MAX_SLOTS: u64 = 1_024;
+
+/// A slot as geth shows it: the key is `null` where only its hash is known.
+#[derive(Serialize)]
+struct Slot {
+    key: Option<B256>,
+    value: B256,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StorageRangeResult {
+    storage: BTreeMap<B256, Slot>,
+    next_key: Option<B256>,
+}
+
+fn storage_range_at(context: &Context, args: &Args) -> RpcResult<StorageRangeResult> {
+    let id = args.required::<BlockArg>(0)?.0;
+    let index = args.required::<LenientQuantity>(1)?.0;
+    let address = args.required::<AddressArg>(2)?.0;
+    let start = args.required::<BytesArg>(3)?.0;
+    let most = args.required::<LenientQuantity>(4)?.0.min(MAX_SLOTS);
+    let block = context.block(id)?.filter(|block| !block.hash().is_zero()).ok_or(BLOCK_NOT_FOUND)?;
+    if block.number() == 0 {
+        return Err(GENESIS);
+    }
+    let before = usize::try_from(index).ok().filter(|index| *index < block.transactions.len());
+    let before = before.ok_or_else(|| {
+        RpcError::Refused(format!("transaction index {index} out of range for block {}", block.hash()))
+    })?;
+    let request = StorageRangeRequest {
+        number: block.number(),
+        before,
+        address,
+        // A shorter start is the beginning of a hash.
+        from: B256::right_padding_from(start.get(..32).unwrap_or(&start)),
+        most: usize::try_from(most).unwrap_or_default(),
+        deadline: args.deadline(),
+    };
+    let range = context.backend.storage_range(request)?;
+    let slot = |(hash, (key, value)): (B256, (Option<B256>, U256))| (hash, Slot { key, value: value.into() });
+    Ok(StorageRangeResult { storage: range.slots.into_iter().map(slot).collect(), next_key: range.next })
 }
 
 const HEADER_NOT_FOUND: RpcError = RpcError::NotFound("header not found");

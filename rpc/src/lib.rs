@@ -59,6 +59,6 @@ pub use model::{
     BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallRequest, CallState, ChainEvent,
     EpochRecord, ExecutionWitness, Heads, L1BlockRef, L1Heads, LogCandidates, NewHead, NodeIdentity, PoolContent,
     PoolStatus, PooledTransaction, ReceiptRecord, RecoveredTransaction, SealedHeader, SimulateRequest, SimulatedBlock,
-    SyncProgress, Trace, TraceRequest, TraceTarget, Tracer, TransactionPosition,
+    StorageRange, StorageRangeRequest, SyncProgress, Trace, TraceRequest, TraceTarget, Tracer, TransactionPosition,
 };
 pub use server::{RpcServer, StartError};

@@ -1,6 +1,6 @@
 //! Values that pass through the [`Backend`](crate::Backend) port.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use alloy_consensus::{Header, Sealed, transaction::Recovered};
 use alloy_eips::BlockNumHash;
@@ -161,6 +161,32 @@ pub struct TraceRequest {
     pub tracer: Tracer,
     /// The moment at which execution must stop with [`CallError::Timeout`](crate::CallError::Timeout).
     pub deadline: Instant,
+}
+
+/// Which storage `debug_storageRangeAt` wants.
+#[derive(Debug, Clone, Copy)]
+pub struct StorageRangeRequest {
+    /// Height of a decided block.
+    pub number: u64,
+    /// Before its transaction with this index.
+    pub before: usize,
+    /// Whose storage.
+    pub address: Address,
+    /// Hash of a slot's key, from which on.
+    pub from: B256,
+    /// Most slots.
+    pub most: usize,
+    /// The moment at which execution must stop.
+    pub deadline: Instant,
+}
+
+/// A part of an account's storage.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StorageRange {
+    /// Values by the hash of the slot's key, with the key where the node knows it.
+    pub slots: BTreeMap<B256, (Option<B256>, U256)>,
+    /// Hash from which to go on.
+    pub next: Option<B256>,
 }
 
 /// A trace of one transaction.

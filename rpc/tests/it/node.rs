@@ -23,7 +23,7 @@ use rpc::{
     Backend, BackendError, BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallError, CallRequest,
     ChainEvent, EpochRecord, ExecutionWitness, Heads, L1BlockRef, L1Heads, NewHead, NodeIdentity, PoolContent,
     PoolStatus, PooledTransaction, ReceiptRecord, SealedHeader, SimulateError, SimulateRequest, SimulatedBlock,
-    SubmitError, SyncProgress, Trace, TraceRequest, TransactionPosition,
+    StorageRange, StorageRangeRequest, SubmitError, SyncProgress, Trace, TraceRequest, TransactionPosition,
 };
 use tokio::sync::broadcast;
 
@@ -323,6 +323,10 @@ impl Backend for TestNode {
     }
 
     fn witness(&self, _: u64, _: Instant) -> Result<ExecutionWitness, CallError> {
+        Err(CallError::Rejected(NOTHING_EXECUTED.to_owned()))
+    }
+
+    fn storage_range(&self, _: StorageRangeRequest) -> Result<StorageRange, CallError> {
         Err(CallError::Rejected(NOTHING_EXECUTED.to_owned()))
     }
 

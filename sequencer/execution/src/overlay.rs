@@ -113,6 +113,12 @@ impl Overlay {
         self.parent.has_storage(&address)
     }
 
+    /// What became of an account's storage: whether it was emptied, and all slots that were read or written since.
+    pub(crate) fn storage_changes(&self, address: &Address) -> (bool, Vec<(U256, U256)>) {
+        let Some(entry) = self.accounts.get(address) else { return (false, Vec::new()) };
+        (entry.wiped, entry.storage.iter().map(|(slot, values)| (*slot, values.value)).collect())
+    }
+
     /// Makes a simulated block known to `BLOCKHASH`.
     pub(crate) fn set_block_hash(&mut self, number: u64, hash: B256) {
         self.hashes.insert(number, hash);

@@ -170,6 +170,15 @@ impl Replay {
         Ok(self.session.overlay()?.diff())
     }
 
+    /// What the transactions did to an account's storage so far: whether it was emptied, and the slots that were read or written
+    /// since, with their values.
+    ///
+    /// # Errors
+    /// [`CallError::Fatal`].
+    pub fn storage_changes(&mut self, address: &Address) -> Result<(bool, Vec<(U256, U256)>), CallError> {
+        Ok(self.session.overlay()?.storage_changes(address))
+    }
+
     fn block_tx(&self, tx: &RecoveredTx) -> OpTransaction<TxEnv> {
         match &tx.envelope {
             OpTxEnvelope::Deposit(deposit) => {

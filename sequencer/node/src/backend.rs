@@ -35,7 +35,7 @@ use rpc::{
     Backend, BackendError, BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallError, CallRequest,
     ChainEvent, EpochRecord, ExecutionWitness, Heads, L1BlockRef, L1Heads, LogCandidates, NodeIdentity, PoolContent,
     PoolStatus, PooledTransaction, ReceiptRecord, SealedHeader, SimulateError, SimulateRequest, SimulatedBlock,
-    SubmitError, SyncProgress, Trace, TraceRequest, TransactionPosition,
+    StorageRange, StorageRangeRequest, SubmitError, SyncProgress, Trace, TraceRequest, TransactionPosition,
 };
 use store::{LogFilter, Store, StoreError};
 use tokio::sync::{broadcast, watch};
@@ -434,6 +434,10 @@ impl Backend for NodeBackend {
 
     fn witness(&self, number: u64, deadline: Instant) -> Result<ExecutionWitness, CallError> {
         self.record(number, deadline)
+    }
+
+    fn storage_range(&self, request: StorageRangeRequest) -> Result<StorageRange, CallError> {
+        self.storage_within(request)
     }
 
     fn simulate(&self, request: SimulateRequest) -> Result<Vec<SimulatedBlock>, SimulateError> {

@@ -1,10 +1,10 @@
 //! Traces and simulations: the states and transactions that `execution` needs, and its answers as RPC shows them.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_consensus::{Header, Sealed, transaction::Recovered};
 use alloy_eips::Encodable2718;
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_rpc_types_eth::{
     Log,
     simulate::{SimBlock, SimCallResult, SimulateError as SimError},
@@ -20,7 +20,7 @@ use protocol::{
 };
 use rpc::{
     Backend, BackendError, BlockRecord, CallError, CallState, RecoveredTransaction, SimulateError, SimulateRequest,
-    SimulatedBlock, Trace, TraceRequest, TraceTarget, Tracer, error::revert_message,
+    SimulatedBlock, StorageRange, StorageRangeRequest, Trace, TraceRequest, TraceTarget, Tracer, error::revert_message,
 };
 use store::StateView;
 
@@ -108,6 +108,34 @@ impl NodeBackend {
             }
         };
         Ok(traces.into_iter().map(shown).collect())
+    }
+
+    /// See [`Backend::storage_range`].
+    pub(crate) fn storage_within(&self, request: StorageRangeRequest) -> Result<StorageRange, CallError> {
+        let StorageRangeRequest { number, before, address, from, most, deadline } = request;
+        let (mut replay, block) = self.reopen(number, Some(self.watchdog.interrupt_at(deadline)))?;
+        for tx in block.transactions.iter().take(before) {
+            replay.skip(&recovered(tx)).map_err(call_error)?;
+        }
+        let (wiped, changes) = replay.storage_changes(&address).map_err(call_error)?;
+        // Each changed slot may take one away from what the parent's state has; one more tells where to go on.
+        let limit = most.saturating_add(changes.len()).saturating_add(1);
+        let mut slots = BTreeMap::new();
+        if !wiped {
+            let parent = self.store().state_at(number.saturating_sub(1)).map_err(store_error)?;
+            let stored = parent.storage_from(&address, &from, limit).map_err(store_error)?;
+            slots.extend(stored.into_iter().map(|(hash, value)| (hash, (None, value))));
+        }
+        slots.extend(changes.into_iter().map(|(slot, value)| {
+            let key = B256::from(slot);
+            (keccak256(key), (Some(key), value))
+        }));
+        slots.retain(|hash, (_, value)| *hash >= from && !value.is_zero());
+        let next = slots.keys().nth(most).copied();
+        if let Some(next) = &next {
+            slots.split_off(next);
+        }
+        Ok(StorageRange { slots, next })
     }
 
     /// A decided block, on the state before its first transaction.

@@ -69,6 +69,22 @@ impl StateView {
         if self.height < kept_from { Err(StoreError::Pruned { height: self.height, kept_from }) } else { Ok(()) }
     }
 
+    /// An account's slots by the hashes of their keys, ascending, from a hash on, at most `limit`. Of a state that is no longer in
+    /// memory the account's whole storage is read for it.
+    ///
+    /// # Errors
+    /// [`StoreError::Pruned`]; the disk.
+    pub fn storage_from(&self, address: &Address, from: &B256, limit: usize) -> Result<Vec<(B256, U256)>, StoreError> {
+        let hashed = keccak256(address);
+        if let Some(recent) = &self.recent {
+            let storage = recent.trie.account(&hashed).and_then(AccountLeaf::storage);
+            return Ok(storage.map(|storage| storage.range(from, limit)).unwrap_or_default());
+        }
+        let storage = self.store.inner().storage_at(&hashed, self.height)?;
+        self.check()?;
+        Ok(storage.range(from, limit))
+    }
+
     fn read_account(&self, address: &Address) -> Result<Option<Account>, StoreError> {
         let hashed = keccak256(address);
         if let Some(recent) = &self.recent {

@@ -1,12 +1,15 @@
 //! Traces, replays, Otterscan's questions and simulations over RPC, on executed blocks.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
-use alloy_primitives::{B256, TxKind};
+use alloy_primitives::{B256, TxKind, keccak256};
 use rpc::RpcConfig;
 use serde_json::{Value, json};
 
-use super::chain::{COUNTER, FORWARDER, INIT, Node, REVERTER, account, call_tx, every_type, sign, start};
+use super::chain::{COUNTER, FORWARDER, INIT, Node, REVERTER, SETTER, account, call_tx, every_type, sign, start};
 
 /// A node with one block of every kind of transaction, and the hashes of that block's transactions: the deposits of the L1
 /// attributes and of the epoch's sets, then the users'.
@@ -242,6 +245,55 @@ async fn endless_loops_and_trace_bombs_end() {
     let limited = node.try_call("debug_traceCall", json!([call, "latest", steps])).await;
     match limited {
         Ok(limited) => assert_eq!(limited["structLogs"].as_array().unwrap().len(), 5),
-        Err((code, text, _)) => assert_eq!((code, text.as_str()), (-32000, "execution aborted (timeout)")),
+        Err((code, text, _)) => assert_eq!((code, text.as_str()), (-32000, "execution timeout")),
+    }
+}
+
+/// Storage of a contract in the middle of a block, page by page.
+#[tokio::test(flavor = "multi_thread")]
+async fn storage_within_a_block() {
+    let node = start(RpcConfig::default()).await;
+    let word = |number: u8| B256::with_last_byte(number);
+    let setting = |nonce, pairs: &[(u8, u8)]| {
+        let words: Vec<u8> = pairs.iter().flat_map(|(slot, value)| [word(*slot).0, word(*value).0]).flatten().collect();
+        sign(1, call_tx(nonce, TxKind::Call(SETTER), 0, words))
+    };
+    node.mine(&[setting(0, &[(1, 11), (2, 12), (3, 13), (4, 14)])]).await;
+    node.mine(&[setting(1, &[(2, 0), (3, 23), (9, 19)]), setting(2, &[(5, 15)])]).await;
+    let range = async |block: Value, index: u64, start: B256, most: u64| {
+        node.call("debug_storageRangeAt", json!([block, index, SETTER, start, most])).await
+    };
+    let shown = |range: &Value| -> BTreeMap<B256, B256> {
+        let slots = range["storage"].as_object().unwrap().iter();
+        slots.map(|(hash, slot)| (hash.parse().unwrap(), slot["value"].as_str().unwrap().parse().unwrap())).collect()
+    };
+    let wanted = |pairs: &[(u8, u8)]| -> BTreeMap<B256, B256> {
+        pairs.iter().map(|(slot, value)| (keccak256(word(*slot)), word(*value))).collect()
+    };
+    let before = range(json!("0x2"), 1, B256::ZERO, 100).await;
+    assert_eq!(shown(&before), wanted(&[(1, 11), (2, 12), (3, 13), (4, 14)]));
+    assert_eq!(before["nextKey"], Value::Null);
+    let between = range(json!("latest"), 2, B256::ZERO, 100).await;
+    let middle = wanted(&[(1, 11), (3, 23), (4, 14), (9, 19)]);
+    assert_eq!(shown(&between), middle);
+    let key = |slot: u8| between["storage"][keccak256(word(slot)).to_string()]["key"].clone();
+    assert_eq!((key(9), key(1)), (json!(word(9)), Value::Null), "known to the block, known by its hash");
+    let (mut paged, mut next) = (BTreeMap::new(), json!(B256::ZERO));
+    while let Some(start) = next.as_str() {
+        let page = range(json!("0x2"), 2, start.parse().unwrap(), 1).await;
+        assert_eq!(shown(&page).len(), 1);
+        paged.extend(shown(&page));
+        next = page["nextKey"].clone();
+    }
+    assert_eq!(paged, middle);
+    let nothing = node.call("debug_storageRangeAt", json!(["0x2", 2, account(3), "0x", 10])).await;
+    assert_eq!(nothing, json!({ "storage": {}, "nextKey": null }));
+    for (params, code) in [
+        (json!(["0x2", 3, SETTER, "0x", 10]), -32000),
+        (json!(["0x0", 0, SETTER, "0x", 10]), -32000),
+        (json!(["0x9", 0, SETTER, "0x", 10]), -32000),
+        (json!(["0x2", 0, SETTER, "0x"]), -32602),
+    ] {
+        assert_eq!(node.try_call("debug_storageRangeAt", params.clone()).await.unwrap_err().0, code, "{params}");
     }
 }

@@ -15,6 +15,8 @@ mod state;
 mod tests;
 mod witness;
 
+use std::ops::ControlFlow;
+
 use alloy_primitives::{B256, U256, keccak256};
 use alloy_rlp::Encodable;
 use alloy_trie::EMPTY_ROOT_HASH;
@@ -90,6 +92,21 @@ impl<V: Value> Trie<V> {
         if let Some(root) = &self.root {
             root.for_each(&mut visit);
         }
+    }
+}
+
+impl<V: Value + Copy> Trie<V> {
+    /// The first `limit` leaves from a key on, in ascending order.
+    pub(crate) fn range(&self, from: &B256, limit: usize) -> Vec<(B256, V)> {
+        let mut found = Vec::new();
+        if let Some(root) = self.root.as_ref().filter(|_| limit > 0) {
+            // Where it stopped does not matter.
+            let _stopped = root.visit_from(0, Some(from), &mut |key, value| {
+                found.push((*key, *value));
+                if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
+        }
+        found
     }
 }
 

@@ -3,7 +3,11 @@
 //! Nodes are shared between tries through [`Arc`]; changing a shared node copies it first, so a trie that
 //! somebody still holds never changes. Each node remembers the RLP by which its parent refers to it.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    cmp::Ordering,
+    ops::ControlFlow,
+    sync::{Arc, OnceLock},
+};
 
 use alloy_primitives::B256;
 use alloy_rlp::{EMPTY_STRING_CODE, Encodable, Header};
@@ -260,6 +264,38 @@ impl<V: Value> Node<V> {
             Self::Leaf(leaf) => visit(&leaf.key, &leaf.value),
             Self::Branch(branch) => branch.children.iter().for_each(|child| child.for_each(visit)),
         }
+    }
+}
+
+impl<V: Value> Node<V> {
+    /// Visits the leaves of the subtree at `depth` from a key on, in ascending order, until told to stop.
+    pub(crate) fn visit_from(
+        &self,
+        depth: usize,
+        from: Option<&B256>,
+        visit: &mut impl FnMut(&B256, &V) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let branch = match self {
+            Self::Leaf(leaf) if from.is_some_and(|from| leaf.key < *from) => return ControlFlow::Continue(()),
+            Self::Leaf(leaf) => return visit(&leaf.key, &leaf.value),
+            Self::Branch(branch) => branch,
+        };
+        let end = depth + branch.path.len();
+        // What is beyond the key is visited whole, what is before it not at all.
+        let edge = match from.map(|from| (from, branch.path.iter().cmp((depth..end).map(|at| nibble(from, at))))) {
+            None | Some((_, Ordering::Greater)) => None,
+            Some((_, Ordering::Less)) => return ControlFlow::Continue(()),
+            Some((from, Ordering::Equal)) => Some((from, nibble(from, end))),
+        };
+        let present = (0..16).filter(|nibble| branch.has(*nibble)).zip(&branch.children);
+        for (nibble, child) in present {
+            match edge {
+                Some((_, first)) if nibble < first => {}
+                Some((from, first)) if nibble == first => child.visit_from(end + 1, Some(from), visit)?,
+                _ => child.visit_from(end + 1, None, visit)?,
+            }
+        }
+        ControlFlow::Continue(())
     }
 }
 

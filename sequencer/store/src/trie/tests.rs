@@ -128,6 +128,22 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn a_range_begins_where_it_is_told_and_ends_at_its_limit(
+        entries in proptest::collection::btree_map(key(), 1_u64..9, 0..40),
+        from in key(),
+        limit in 0_usize..12,
+    ) {
+        let mut trie = Trie::default();
+        entries.iter().for_each(|(key, value)| trie.insert(*key, U256::from(*value)));
+        for from in entries.keys().copied().chain([from]) {
+            let wanted: Vec<_> = entries.range(from..).take(limit).map(|(key, value)| (*key, U256::from(*value))).collect();
+            prop_assert_eq!(trie.range(&from, limit), wanted);
+        }
+    }
+}
+
 fn change() -> impl Strategy<Value = AccountDiff> {
     let account = (0_u64..3, 0_u64..3, any::<bool>()).prop_map(|(nonce, balance, code)| Account {
         nonce,
