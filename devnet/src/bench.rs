@@ -3,7 +3,10 @@
 //! Both servers hold the same transfers and the same token, and get the same requests over as many connections. CPU time is the
 //! server process's own, from `/proc`, less what it uses when nobody asks; latency is what the client sees.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use alloy::primitives::{Address, B256, U256};
 use alloy_sol_types::SolCall;
@@ -14,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::{
-    anvil,
+    anvil, bench_floor,
     bench_http::{Latencies, load, warm},
     client::Rpc,
     foundation::L2_CHAIN_ID,
@@ -40,7 +43,8 @@ const TICKS: f64 = 100.0;
 /// A server under load.
 struct Server {
     name: &'static str,
-    pid: u32,
+    /// Where its CPU time is.
+    stat: PathBuf,
     port: u16,
     token: Address,
     last: B256,
@@ -48,7 +52,8 @@ struct Server {
     idle: f64,
 }
 
-/// Runs the bench; prints one JSON line a method and a summary. The mean ratio of CPU per call, ours to anvil's, goes last.
+/// Runs the bench; prints one JSON line a method, what a call costs at the least, and a summary. The mean ratio of CPU per call,
+/// ours to anvil's, goes last.
 ///
 /// # Errors
 /// A server does not start, or answers with an error.
@@ -59,13 +64,14 @@ pub async fn rpc(connections: usize, duration: Duration) -> Result<()> {
     let network = Network::start(plan).await?;
     let node = network.node("sequencer-0")?;
     let pid = network.pid(&node.name).ok_or_else(|| eyre!("{} does not run", node.name))?;
-    let mut ours = Server { name: "horae", pid, port: node.rpc, token: Address::ZERO, last: B256::ZERO, idle: 0.0 };
+    let mut ours =
+        Server { name: "horae", stat: stat_of(pid), port: node.rpc, token: Address::ZERO, last: B256::ZERO, idle: 0.0 };
     let (process, port) = start_anvil(folder.path()).await?;
     let mut theirs =
-        Server { name: "anvil", pid: process.pid(), port, token: Address::ZERO, last: B256::ZERO, idle: 0.0 };
+        Server { name: "anvil", stat: stat_of(process.pid()), port, token: Address::ZERO, last: B256::ZERO, idle: 0.0 };
     for server in [&mut ours, &mut theirs] {
         populate(server).await?;
-        server.idle = idle(server.pid).await?;
+        server.idle = idle(&server.stat).await?;
         println!("{}", json!({ "server": server.name, "idle_cpu_percent": rounded(server.idle * 100.0) }));
     }
     let mut ratios = Vec::new();
@@ -89,6 +95,14 @@ pub async fn rpc(connections: usize, duration: Duration) -> Result<()> {
         }
         println!("{}", json!(line));
     }
+    let bare = bench_floor::start()?;
+    let floor =
+        Server { name: "floor", stat: bare.stat, port: bare.port, token: Address::ZERO, last: B256::ZERO, idle: 0.0 };
+    let (cost, times) = measure(&floor, "eth_chainId", &json!([]), connections, duration).await?;
+    println!(
+        "{}",
+        json!({ "floor": { "cpu_us": rounded(cost), "p50_us": times.quantile_us(500), "calls": times.count() } })
+    );
     let mean = ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / f64::from(u32::try_from(ratios.len())?);
     println!(
         "{}",
@@ -160,25 +174,29 @@ async fn measure(
 ) -> Result<(f64, Latencies)> {
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
     warm(server.port, &body).await.wrap_err_with(|| format!("{method} at {}", server.name))?;
-    let before = cpu_seconds(server.pid)?;
+    let before = cpu_seconds(&server.stat)?;
     let times = load(server.port, &body, connections, duration).await;
     let times = times.wrap_err_with(|| format!("{method} at {}", server.name))?;
-    let used = cpu_seconds(server.pid)? - before - server.idle * times.elapsed.as_secs_f64();
+    let used = cpu_seconds(&server.stat)? - before - server.idle * times.elapsed.as_secs_f64();
     ensure!(times.count() > 0, "{method} at {}: no call ended in time", server.name);
     let calls = f64::from(u32::try_from(times.count())?);
     Ok((used.max(0.0) * 1_000_000.0 / calls, times))
 }
 
-async fn idle(pid: u32) -> Result<f64> {
-    let before = cpu_seconds(pid)?;
+async fn idle(stat: &Path) -> Result<f64> {
+    let before = cpu_seconds(stat)?;
     tokio::time::sleep(IDLE).await;
-    Ok((cpu_seconds(pid)? - before) / IDLE.as_secs_f64())
+    Ok((cpu_seconds(stat)? - before) / IDLE.as_secs_f64())
 }
 
-/// User and system time of a process so far.
-fn cpu_seconds(pid: u32) -> Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).wrap_err("CPU time of the server")?;
-    cpu_ticks(&stat).map(|ticks| ticks / TICKS).ok_or_else(|| eyre!("/proc/{pid}/stat is not understood"))
+fn stat_of(pid: u32) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/stat"))
+}
+
+/// User and system time of a process or thread so far.
+fn cpu_seconds(file: &Path) -> Result<f64> {
+    let stat = std::fs::read_to_string(file).wrap_err("CPU time of the server")?;
+    cpu_ticks(&stat).map(|ticks| ticks / TICKS).ok_or_else(|| eyre!("{} is not understood", file.display()))
 }
 
 /// Fields 14 and 15; the name in field 2 may hold anything, so they are counted from its closing bracket.
@@ -216,6 +234,6 @@ mod tests {
         let stat = "42 (a) b) c) S 1 42 42 0 -1 4194304 100 0 0 0 17 25 0 0 20 0 1 0 5 6 7";
         assert_eq!(cpu_ticks(stat), Some(42.0));
         assert_eq!(cpu_ticks("nothing"), None);
-        assert!(cpu_seconds(std::process::id()).unwrap() >= 0.0);
+        assert!(cpu_seconds(&stat_of(std::process::id())).unwrap() >= 0.0);
     }
 }

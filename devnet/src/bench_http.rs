@@ -92,13 +92,23 @@ impl Connection {
 fn content_length(head: &[u8]) -> Result<usize> {
     let head = std::str::from_utf8(head).wrap_err("head of the answer")?;
     ensure!(head.starts_with("HTTP/1.1 200"), "{}", head.lines().next().unwrap_or_default());
-    let line = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>())
-    });
-    let length = line.ok_or_else(|| eyre!("an answer without Content-Length"))?.wrap_err("Content-Length")?;
+    let length = length_in(head).ok_or_else(|| eyre!("an answer without Content-Length"))?;
     ensure!(length <= MAX_BODY, "an answer of {length} bytes");
     Ok(length)
+}
+
+fn length_in(head: &str) -> Option<usize> {
+    head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+    })
+}
+
+/// Bytes of a message's head, with the empty line at its end, and of its body; `None` while the head is not whole.
+pub fn head_and_length(message: &[u8]) -> Option<(usize, usize)> {
+    let end = message.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(message.get(..end)?).ok()?;
+    Some((end.saturating_add(4), length_in(head)?))
 }
 
 /// Asks `body` over `connections` connections for as long as told.
@@ -150,6 +160,8 @@ mod tests {
     #[test]
     fn heads_are_read_and_errors_noticed() {
         assert_eq!(content_length(b"HTTP/1.1 200 OK\r\ncontent-length: 42\r\nx: y").unwrap(), 42);
+        assert_eq!(head_and_length(b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"), Some((38, 2)));
+        assert_eq!(head_and_length(b"POST / HTTP/1.1\r\nContent-Length: 2\r\n"), None);
         for bad in [
             &b"HTTP/1.1 500 Oops\r\nContent-Length: 1"[..],
             b"HTTP/1.1 200 OK\r\nx: y",

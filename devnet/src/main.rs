@@ -14,6 +14,7 @@
 
 mod anvil;
 mod bench;
+mod bench_floor;
 mod bench_http;
 mod client;
 mod fact;

@@ -29,17 +29,20 @@ pub(crate) struct TipOracle {
     tip: u128,
 }
 
+/// The suggestion, if it has been asked for since the head moved.
+pub(crate) fn known_tip(context: &Context) -> Option<u128> {
+    let oracle = context.tips.lock();
+    (oracle.at == context.backend.heads().latest.hash).then_some(oracle.tip)
+}
+
 /// The suggested priority fee: the 60th percentile of the lowest tips that recent blocks accepted, never below what the
 /// pool admits. Empty blocks say that the minimum suffices.
 pub(crate) fn suggest_tip(context: &Context) -> RpcResult<u128> {
+    if let Some(tip) = known_tip(context) {
+        return Ok(tip);
+    }
     let head = context.backend.heads().latest;
     let floor = context.backend.identity().min_priority_fee;
-    {
-        let oracle = context.tips.lock();
-        if oracle.at == head.hash {
-            return Ok(oracle.tip);
-        }
-    }
     let mut samples = Vec::new();
     let oldest = head.number.saturating_sub(SAMPLE_BLOCKS.saturating_sub(1));
     for number in oldest..=head.number {
