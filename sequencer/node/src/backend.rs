@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use alloy_consensus::{Header, transaction::SignerRecoverable};
+use alloy_consensus::Header;
 use alloy_eips::BlockNumHash;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rpc_types_eth::{
@@ -314,10 +314,7 @@ impl Backend for NodeBackend {
             return Ok(Some(pending.block.clone()));
         }
         let Some(block) = self.store().block(number).map_err(store_error)? else { return Ok(None) };
-        let senders = block.body.transactions.iter().map(SignerRecoverable::recover_signer);
-        let senders = senders.collect::<Result<Vec<_>, _>>();
-        let senders =
-            senders.map_err(|_| BackendError::Internal(format!("block {number} has an unsigned transaction")))?;
+        let senders = views::senders(self.store(), &block).map_err(store_error)?;
         let record = Arc::new(views::block_record(&block, block.seal(), &senders));
         self.blocks.blocks.lock().put(number, record.clone());
         Ok(Some(record))

@@ -4,6 +4,7 @@ mod chain;
 mod fees;
 mod schema;
 mod semantics;
+mod senders;
 mod sparse;
 mod tracing;
 mod witness;

@@ -34,8 +34,13 @@ impl Store {
     /// # Errors
     /// A database is there already; the diff does not give the header's state root; the disk.
     pub fn create(path: &Path, genesis: &Block, diff: &StateDiff, config: &StoreConfig) -> Result<Self, StoreError> {
-        let committed =
-            CommittedBlock { block: genesis.clone(), receipts: Vec::new(), diff: diff.clone(), certificate: None };
+        let committed = CommittedBlock {
+            block: genesis.clone(),
+            senders: Vec::new(),
+            receipts: Vec::new(),
+            diff: diff.clone(),
+            certificate: None,
+        };
         check_parts(&committed)?;
         let header = &genesis.header;
         let computed = StateTrie::default().with(diff).roots().state_root;

@@ -14,7 +14,8 @@ use crate::{
     codec,
     schema::{
         ACCOUNT_HISTORY, BODIES, CERTIFICATES, DIFFS, META, META_BODIES_FROM, META_KEPT_FROM, META_RECEIPTS_FROM,
-        RECEIPTS, STORAGE_HISTORY, TRANSACTIONS, account_history_key, height_key, read_u64, storage_history_key,
+        RECEIPTS, SENDERS, STORAGE_HISTORY, TRANSACTIONS, account_history_key, height_key, read_u64,
+        storage_history_key,
     },
 };
 
@@ -169,6 +170,7 @@ impl Inner {
             batch.delete_cf(transactions, hash);
         }
         batch.delete_cf(self.family(BODIES)?, height_key(height));
+        batch.delete_cf(self.family(SENDERS)?, height_key(height));
         batch.delete_cf(self.family(CERTIFICATES)?, height_key(height));
         self.blocks.lock().pop(&height);
         Ok(self.db.write(batch)?)

@@ -169,6 +169,7 @@ fn check_blocks(store: &Store, blocks: &[CommittedBlock], receipts_from: u64, bo
             assert_eq!(store.block(height).map(drop), Err(pruned(bodies_from)));
         } else {
             assert_eq!(store.block(height).unwrap().unwrap().inner(), &block.block);
+            assert_eq!(store.senders(&block.block).unwrap().as_ref(), Some(&block.senders));
         }
         if height < receipts_from {
             assert_eq!(store.receipts(height).map(drop), Err(pruned(receipts_from)));
@@ -214,7 +215,9 @@ fn check_raw(path: &std::path::Path, state: u64, receipts: u64, bodies: u64) {
     }
     assert!(entries("log_index").iter().all(|(key, _)| height(key) >= receipts));
     assert!(entries("receipts").iter().all(|(key, _)| height(key) >= receipts || height(key) == 0));
-    assert!(entries("bodies").iter().all(|(key, _)| height(key) >= bodies || height(key) == 0));
+    for family in ["bodies", "senders"] {
+        assert!(entries(family).iter().all(|(key, _)| height(key) >= bodies || height(key) == 0), "{family}");
+    }
     let located = |value: &[u8]| u64::from_be_bytes(*value.first_chunk().unwrap());
     assert!(entries("transactions").iter().all(|(_, value)| located(value) >= bodies));
 }
