@@ -21,8 +21,8 @@ use protocol::{
 };
 use rpc::{
     Backend, BackendError, BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallError, CallRequest,
-    ChainEvent, EpochRecord, ExecutionWitness, Heads, L1BlockRef, L1Heads, NewHead, NodeIdentity, PoolContent,
-    PoolStatus, PooledTransaction, ReceiptRecord, SealedHeader, SimulateError, SimulateRequest, SimulatedBlock,
+    ChainEvent, EpochRecord, ExecutionWitness, Heads, History, L1BlockRef, L1Heads, NewHead, NodeIdentity, PoolContent,
+    PoolStatus, PooledTransaction, Reach, ReceiptRecord, SealedHeader, SimulateError, SimulateRequest, SimulatedBlock,
     SubmitError, SyncProgress, Trace, TraceRequest, TransactionPosition,
 };
 use tokio::sync::broadcast;
@@ -206,6 +206,10 @@ impl Backend for TestNode {
         Heads { earliest: 0, latest: at(latest), safe: at(latest - 1), finalized: at(latest - 2) }
     }
 
+    fn history(&self) -> History {
+        History { state: Reach { from: PRUNED, window: None }, ..History::default() }
+    }
+
     fn pending(&self) -> Option<u64> {
         self.pending.lock().as_ref().map(|(block, _)| block.number())
     }
@@ -236,7 +240,7 @@ impl Backend for TestNode {
 
     /// Every other block, so that both ways are taken.
     fn at_hand(&self, number: u64, _: bool) -> Option<usize> {
-        self.made(number).filter(|_| number % 2 == 0).map(|(block, _)| block.transactions.len())
+        self.made(number).filter(|_| number.is_multiple_of(2)).map(|(block, _)| block.transactions.len())
     }
 
     fn block_number(&self, hash: B256) -> Result<Option<u64>, BackendError> {

@@ -2,9 +2,12 @@
 
 mod chain;
 mod fees;
+mod pending;
+mod pruned;
 mod schema;
 mod semantics;
 mod senders;
 mod sparse;
+mod syncing;
 mod tracing;
 mod witness;
