@@ -16,7 +16,7 @@ use crate::{
     admin::Operator,
     error::{BackendError, CallError, SimulateError, SubmitError},
     model::{
-        BatchRecord, BlockRecord, CallRequest, ChainEvent, EpochRecord, ExecutionWitness, Heads, L1Heads,
+        BatchRecord, BlockRecord, CallRequest, ChainEvent, EpochRecord, ExecutionWitness, Heads, History, L1Heads,
         LogCandidates, NodeIdentity, PoolContent, PoolStatus, PooledTransaction, ReceiptRecord, SealedHeader,
         SimulateRequest, SimulatedBlock, StorageRange, StorageRangeRequest, SyncProgress, Trace, TraceRequest,
         TransactionPosition,
@@ -37,6 +37,8 @@ pub trait Backend: Send + Sync + 'static {
     fn identity(&self) -> NodeIdentity;
     /// *Light.* The four heads as of now; must be a snapshot that is consistent in itself.
     fn heads(&self) -> Heads;
+    /// *Light.* How far back the node can answer.
+    fn history(&self) -> History;
     /// *Light.* Height of the pending block, the head's successor, while its leader is streaming it; then the methods below
     /// that take a height answer for it too, with a zero block hash and without roots.
     fn pending(&self) -> Option<u64>;
@@ -90,7 +92,7 @@ pub trait Backend: Send + Sync + 'static {
     fn code(&self, address: Address, at: u64) -> Result<Bytes, BackendError>;
     /// One storage word, zero when unset.
     fn storage(&self, address: Address, slot: B256, at: u64) -> Result<U256, BackendError>;
-    /// EIP-1186 proof against the block's state root. `storage_proof` has one entry per slot, in the order asked; the
+    /// EIP-1186 proof against the block's state root; at the pending height against the head's. `storage_proof` has one entry per slot, in the order asked; the
     /// server overwrites the entries' `key` with what the client sent.
     fn proof(&self, address: Address, slots: &[B256], at: u64) -> Result<EIP1186AccountProofResponse, BackendError>;
 

@@ -1,5 +1,7 @@
 //! Fee suggestions and fee history, computed from decided blocks.
 
+use std::time::Instant;
+
 use alloy_consensus::{Transaction as _, TxReceipt};
 use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::B256;
@@ -67,12 +69,13 @@ fn block_tips(block: &BlockRecord) -> Vec<u128> {
     paying.map(|tx| tx.effective_tip_per_gas(base_fee).unwrap_or_default()).collect()
 }
 
-/// `eth_feeHistory` for `count` blocks that end with `newest`.
+/// `eth_feeHistory` for `count` blocks that end with `newest`; with percentiles, whole blocks are read until `deadline`.
 pub(crate) fn history(
     context: &Context,
     count: u64,
     newest: BlockNumberOrTag,
     percentiles: &[f64],
+    deadline: Instant,
 ) -> RpcResult<FeeHistory> {
     check_percentiles(percentiles)?;
     let heads = context.backend.heads();
@@ -101,6 +104,9 @@ pub(crate) fn history(
         answer.base_fee_per_blob_gas.push(1);
         answer.blob_gas_used_ratio.push(0.0);
         if !percentiles.is_empty() {
+            if Instant::now() > deadline {
+                return Err(RpcError::Timeout);
+            }
             let block = context.backend.block(number)?;
             let receipts = context.backend.receipts(number)?;
             rewards.push(match (block, receipts) {

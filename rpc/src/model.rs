@@ -37,7 +37,7 @@ pub struct NodeIdentity {
 /// The four heads of the node at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heads {
-    /// Height of the lowest block that is kept.
+    /// Height of the lowest block that is kept with its receipts; its state may be gone, see [`History`].
     pub earliest: u64,
     /// Committed by certificate.
     pub latest: BlockNumHash,
@@ -45,6 +45,28 @@ pub struct Heads {
     pub safe: BlockNumHash,
     /// That L1 block is final.
     pub finalized: BlockNumHash,
+}
+
+/// How far one kind of data reaches back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reach {
+    /// Lowest height that has it.
+    pub from: u64,
+    /// Blocks behind the head beyond which it is dropped; `None`: never.
+    pub window: Option<u64>,
+}
+
+/// How much of the past the node can still answer for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct History {
+    /// States, for balances, calls and traces.
+    pub state: Reach,
+    /// States that can be proven.
+    pub proofs: Reach,
+    /// Bodies.
+    pub bodies: Reach,
+    /// Receipts and logs.
+    pub receipts: Reach,
 }
 
 /// A decided block.
@@ -326,7 +348,7 @@ pub struct L1Heads {
     pub safe: L1BlockRef,
     /// Newest final L1 block.
     pub finalized: L1BlockRef,
-    /// The L1 block up to which batches have been read.
+    /// The L1 block up to which all batches have been read and their blocks are here; zero before the first.
     pub derived: L1BlockRef,
 }
 

@@ -20,7 +20,7 @@ use crate::{
     context::{Context, Executed},
     convert, debug_trace,
     error::{BackendError, RpcError, RpcResult},
-    model::{TraceRequest, Tracer},
+    model::{BlockRecord, TraceRequest, Tracer},
     parity,
     registry::Registry,
 };
@@ -159,6 +159,13 @@ struct Page {
     ended: bool,
 }
 
+/// Whether some transaction of a block may name the address; tells without the receipts, by the header's bloom.
+fn may_concern(block: &BlockRecord, address: Address) -> bool {
+    // The bloom is looked at last: it costs a hash.
+    block.transactions.iter().any(|tx| tx.signer() == address || tx.to() == Some(address) || tx.kind().is_create())
+        || block.header.logs_bloom.contains_input(alloy_primitives::BloomInput::Raw(address.as_slice()))
+}
+
 /// Looks at the blocks in the order given until a page is full; a block is never split between pages.
 fn search(
     context: &Context,
@@ -168,14 +175,20 @@ fn search(
     deadline: Instant,
 ) -> RpcResult<Page> {
     let mut page = Page { hits: Vec::new(), ended: true };
-    let mut looked = 0_u64;
+    let (mut looked, mut last) = (0_u64, None);
     for number in blocks {
         if page.hits.len() >= size || looked >= MAX_SEARCH_BLOCKS || Instant::now() > deadline {
             page.ended = false;
             break;
         }
         looked = looked.saturating_add(1);
-        let Some(found) = context.block_and_receipts(BlockId::number(number))? else { continue };
+        last = Some(number);
+        let Some(block) = context.backend.block(number)? else { continue };
+        if !may_concern(&block, address) {
+            continue;
+        }
+        let Some(receipts) = context.backend.receipts(number)? else { continue };
+        let found: Executed = (block, receipts);
         // Newest first within a block, too.
         for index in (0..found.0.transactions.len()).rev() {
             if concerns(&found, index, address) {
@@ -183,10 +196,12 @@ fn search(
             }
         }
     }
-    if !page.ended && page.hits.is_empty() {
-        return Err(RpcError::Limit(format!("no transaction of this address within {looked} blocks; search stopped")));
+    match last {
+        Some(last) if !page.ended && page.hits.is_empty() => Err(RpcError::Limit(format!(
+            "no transaction of this address within {looked} blocks, search stopped; go on from block {last}"
+        ))),
+        _ => Ok(page),
     }
-    Ok(page)
 }
 
 fn page_json(page: &Page, first: bool, last: bool) -> RpcResult<Value> {
@@ -225,11 +240,24 @@ fn search_after(context: &Context, args: &Args) -> RpcResult<Value> {
     page_json(&page, page.ended, after == 0)
 }
 
-/// The first height from `earliest` to `latest` at which `reached` holds, if it holds at `latest`; `reached` must stay
-/// true once it is.
-fn first_height(context: &Context, reached: impl Fn(u64) -> RpcResult<bool>) -> RpcResult<Option<u64>> {
-    let heads = context.backend.heads();
-    let (mut low, mut high) = (heads.earliest, heads.latest.number);
+/// Since when something holds, as far as the kept states tell.
+struct Since {
+    height: u64,
+    /// It is the first kept state, not genesis: it may have held before.
+    at_least: bool,
+}
+
+impl Since {
+    /// What a height before it would have to tell.
+    fn unknown(&self) -> RpcError {
+        BackendError::HistoryUnavailable(self.height.saturating_sub(1)).into()
+    }
+}
+
+/// The first kept state at which `reached` holds, if it holds at `latest`; `reached` must stay true once it is.
+fn first_height(context: &Context, reached: impl Fn(u64) -> RpcResult<bool>) -> RpcResult<Option<Since>> {
+    let oldest = context.backend.history().state.from;
+    let (mut low, mut high) = (oldest, context.backend.heads().latest.number);
     if !reached(high)? {
         return Ok(None);
     }
@@ -241,18 +269,21 @@ fn first_height(context: &Context, reached: impl Fn(u64) -> RpcResult<bool>) -> 
             low = middle.saturating_add(1);
         }
     }
-    Ok(Some(high))
+    Ok(Some(Since { height: high, at_least: high == oldest && oldest > 0 }))
 }
 
 fn by_sender_and_nonce(context: &Context, args: &Args) -> RpcResult<Option<B256>> {
     let sender = args.required::<AddressArg>(0)?.0;
     let nonce = args.required::<LenientQuantity>(1)?.0;
     let used = |at| Ok(context.backend.account(sender, at)?.unwrap_or_default().nonce > nonce);
-    let Some(number) = first_height(context, used)? else { return Ok(None) };
-    let Some(block) = context.block(BlockId::number(number))? else { return Ok(None) };
+    let Some(since) = first_height(context, used)? else { return Ok(None) };
+    let Some(block) = context.block(BlockId::number(since.height))? else { return Ok(None) };
     let found =
         block.transactions.iter().find(|tx| tx.signer() == sender && tx.nonce() == nonce && !convert::is_deposit(tx));
-    Ok(found.map(|tx| tx.tx_hash()))
+    match found {
+        None if since.at_least => Err(since.unknown()),
+        found => Ok(found.map(|tx| tx.tx_hash())),
+    }
 }
 
 fn contract_creator(context: &Context, args: &Args) -> RpcResult<Option<ContractCreator>> {
@@ -263,8 +294,12 @@ fn contract_creator(context: &Context, args: &Args) -> RpcResult<Option<Contract
     }
     let has_code =
         |at| Ok(context.backend.account(address, at)?.is_some_and(|account| account.code_hash != KECCAK256_EMPTY));
-    let Some(number) = first_height(context, has_code)? else { return Ok(None) };
-    let Some(block) = context.block(BlockId::number(number))? else { return Ok(None) };
+    let Some(since) = first_height(context, has_code)? else { return Ok(None) };
+    if since.at_least {
+        // Its block cannot be executed again without the state before it either.
+        return Err(since.unknown());
+    }
+    let Some(block) = context.block(BlockId::number(since.height))? else { return Ok(None) };
     for entry in parity::of_block(context, args, &block)? {
         let created = entry.trace.result.as_ref().and_then(|output| output.created_contract());
         if let (Some(hash), Action::Create(create), true) =

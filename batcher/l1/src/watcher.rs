@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use alloy_primitives::B256;
 use futures::future::BoxFuture;
+use protocol::L1Origin;
 use tokio::sync::{mpsc, watch};
 
 use crate::window::{Relation, Window};
@@ -15,13 +16,23 @@ const MAX_BRANCH: u64 = 64;
 /// Events waiting for the node; when it is slower than L1, the watcher waits.
 const EVENT_QUEUE: usize = 256;
 
-/// An L1 block by number and hash.
+/// An L1 block and its place in the chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct L1Position {
     /// Block number.
     pub number: u64,
     /// Block hash.
     pub hash: B256,
+    /// Hash of the block before it.
+    pub parent: B256,
+    /// Seconds since the epoch.
+    pub timestamp: u64,
+}
+
+impl L1Position {
+    pub(crate) const fn new(origin: &L1Origin, parent: B256) -> Self {
+        Self { number: origin.number, hash: origin.hash, parent, timestamp: origin.timestamp }
+    }
 }
 
 /// The heads of L1 as this node has processed them.
@@ -33,8 +44,6 @@ pub struct L1View {
     pub safe: L1Position,
     /// Newest block reported by [`L1Event::Final`].
     pub finalized: L1Position,
-    /// Timestamp of the latest block, in seconds.
-    pub timestamp: u64,
 }
 
 /// What happened on L1, in the order of its blocks.
@@ -129,14 +138,14 @@ impl L1Watcher {
         if !self.follow(window, head).await? {
             return Ok(false);
         }
-        let safe = self.client().header_at_tag(Tag::Safe).await?.origin;
+        let safe = self.client().header_at_tag(Tag::Safe).await?;
         let finalized = self.client().header_at_tag(Tag::Finalized).await?.origin;
         for block in window.finalize(finalized.number, finalized.hash) {
             if !self.report_final(block).await {
                 return Ok(false);
             }
         }
-        self.publish(window, L1Position { number: safe.number, hash: safe.hash }, head.origin.timestamp);
+        self.publish(window, L1Position::new(&safe.origin, safe.parent));
         Ok(true)
     }
 
@@ -147,11 +156,11 @@ impl L1Watcher {
             let next = stand.number.saturating_add(1);
             let finalized = self.client().header_at_tag(Tag::Finalized).await?.origin;
             if next > finalized.number {
-                return Ok(Some(Window::new(stand.number, stand.hash)));
+                return Ok(Some(Window::new(stand)));
             }
             for block in self.reader.final_blocks(next, finalized.number).await? {
                 check_final(stand.number, Some(stand.hash), block.parent)?;
-                stand = L1Position { number: block.origin.number, hash: block.origin.hash };
+                stand = L1Position::new(&block.origin, block.parent);
                 for batch in &block.batches {
                     if self.events.send(L1Event::BatchIncluded(batch.clone())).await.is_err() {
                         return Ok(None);
@@ -171,13 +180,12 @@ impl L1Watcher {
         let header = self.client().header_by_number(number).await?;
         check_final(number, self.config.parent, header.origin.hash)?;
         self.finals.insert(Arc::new(self.reader.block(&header).await?));
-        Ok(L1Position { number, hash: header.origin.hash })
+        Ok(L1Position::new(&header.origin, header.parent))
     }
 
     /// Brings the window to `head`, through the blocks between, and reports the batches that came and went.
     async fn follow(&self, window: &mut Window, head: L1Header) -> Result<bool, L1Error> {
-        let (tip, _) = window.tip();
-        let step = tip.saturating_add(MAX_BRANCH);
+        let step = window.tip().number.saturating_add(MAX_BRANCH);
         let mut target = if head.origin.number > step { self.client().header_by_number(step).await? } else { head };
         let mut branch = Vec::new();
         loop {
@@ -219,16 +227,9 @@ impl L1Watcher {
         self.events.send(L1Event::Final(block)).await.is_ok()
     }
 
-    fn publish(&self, window: &Window, safe: L1Position, timestamp: u64) {
-        let (number, hash) = window.tip();
-        let (final_number, final_hash) = window.anchor();
-        metrics::gauge!("l1_latest").set(number as f64);
-        let view = L1View {
-            latest: L1Position { number, hash },
-            safe,
-            finalized: L1Position { number: final_number, hash: final_hash },
-            timestamp,
-        };
+    fn publish(&self, window: &Window, safe: L1Position) {
+        let view = L1View { latest: window.tip(), safe, finalized: window.anchor() };
+        metrics::gauge!("l1_latest").set(view.latest.number as f64);
         self.view.send_replace(Some(view));
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use alloy_primitives::B256;
 
-use crate::{FinalBlock, L1Error};
+use crate::{FinalBlock, L1Error, L1Position};
 
 /// Linked blocks from the newest final one (the anchor) to the tip.
 #[derive(Debug)]
 pub(crate) struct Window {
-    anchor: (u64, B256),
+    anchor: L1Position,
     blocks: VecDeque<Arc<FinalBlock>>,
 }
 
@@ -27,32 +27,31 @@ pub(crate) enum Relation {
 
 impl Window {
     /// A window whose only block is final.
-    pub(crate) const fn new(number: u64, hash: B256) -> Self {
-        Self { anchor: (number, hash), blocks: VecDeque::new() }
+    pub(crate) const fn new(anchor: L1Position) -> Self {
+        Self { anchor, blocks: VecDeque::new() }
     }
 
-    /// Number and hash of the newest block.
-    pub(crate) fn tip(&self) -> (u64, B256) {
-        self.blocks.back().map_or(self.anchor, |block| (block.origin.number, block.origin.hash))
+    /// The newest block.
+    pub(crate) fn tip(&self) -> L1Position {
+        self.blocks.back().map_or(self.anchor, |block| L1Position::new(&block.origin, block.parent))
     }
 
-    /// Number and hash of the final block the window stands on.
-    pub(crate) const fn anchor(&self) -> (u64, B256) {
+    /// The final block the window stands on.
+    pub(crate) const fn anchor(&self) -> L1Position {
         self.anchor
     }
 
     /// Hash at a height of the window.
     pub(crate) fn hash_at(&self, number: u64) -> Option<B256> {
-        let (anchor, hash) = self.anchor;
-        match number.checked_sub(anchor)? {
-            0 => Some(hash),
+        match number.checked_sub(self.anchor.number)? {
+            0 => Some(self.anchor.hash),
             offset => self.blocks.get(usize::try_from(offset).ok()?.checked_sub(1)?).map(|block| block.origin.hash),
         }
     }
 
     /// Where a header belongs. A branch that leaves the chain below the anchor contradicts finality.
     pub(crate) fn relate(&self, number: u64, hash: B256, parent: B256) -> Result<Relation, L1Error> {
-        let (anchor, expected) = self.anchor;
+        let L1Position { number: anchor, hash: expected, .. } = self.anchor;
         if self.hash_at(number) == Some(hash) || number < anchor {
             // Below the anchor a lagging L1 node answers with what is final already.
             return Ok(Relation::Known);
@@ -88,7 +87,7 @@ impl Window {
             return done;
         }
         while let Some(block) = self.blocks.pop_front_if(|block| block.origin.number <= number) {
-            self.anchor = (block.origin.number, block.origin.hash);
+            self.anchor = L1Position::new(&block.origin, block.parent);
             done.push(block);
         }
         done
@@ -101,7 +100,7 @@ mod tests {
     use protocol::L1Origin;
 
     fn block(number: u64, fork: u8, parent_fork: u8) -> Arc<FinalBlock> {
-        let origin = L1Origin { number, hash: hash(number, fork), ..Default::default() };
+        let origin = L1Origin { number, hash: hash(number, fork), timestamp: 12 * number, ..Default::default() };
         let parent = hash(number - 1, parent_fork);
         Arc::new(FinalBlock { origin, parent, deposits: vec![], snapshots: vec![], batches: vec![] })
     }
@@ -112,8 +111,12 @@ mod tests {
         hash
     }
 
+    fn position(number: u64) -> L1Position {
+        L1Position { number, hash: hash(number, 0), parent: hash(number - 1, 0), timestamp: 12 * number }
+    }
+
     fn window() -> Window {
-        let mut window = Window::new(10, hash(10, 0));
+        let mut window = Window::new(position(10));
         for number in 11..=14 {
             assert_eq!(window.attach(block(number, 0, 0)), []);
         }
@@ -141,7 +144,8 @@ mod tests {
         let mut window = window();
         let replaced = window.attach(block(13, 1, 0));
         assert_eq!(replaced.iter().map(|block| block.origin.number).collect::<Vec<_>>(), [14, 13]);
-        assert_eq!(window.tip(), (13, hash(13, 1)));
+        let tip = L1Position { hash: hash(13, 1), ..position(13) };
+        assert_eq!(window.tip(), tip);
         assert_eq!(window.hash_at(12), Some(hash(12, 0)));
     }
 
@@ -151,7 +155,7 @@ mod tests {
         assert_eq!(window.finalize(12, hash(12, 1)), []);
         let done = window.finalize(12, hash(12, 0));
         assert_eq!(done.iter().map(|block| block.origin.number).collect::<Vec<_>>(), [11, 12]);
-        assert_eq!((window.anchor(), window.tip().0), ((12, hash(12, 0)), 14));
+        assert_eq!((window.anchor(), window.tip().number), (position(12), 14));
         assert_eq!(window.finalize(11, hash(11, 0)), []);
         assert_eq!(window.finalize(14, hash(14, 0)).len(), 2);
         assert_eq!(window.tip(), window.anchor());

@@ -49,5 +49,5 @@ fn fee_history(context: &Context, args: &Args) -> RpcResult<FeeHistory> {
     let count = args.required::<LenientQuantity>(0)?.0;
     let newest = args.required::<NumberOrTag>(1)?.0;
     let percentiles = args.optional::<Vec<f64>>(2)?.unwrap_or_default();
-    fees::history(context, count, newest, &percentiles)
+    fees::history(context, count, newest, &percentiles, args.deadline())
 }

@@ -24,7 +24,13 @@ pub(crate) use execute::{block_overrides, check as check_transaction, state_over
 use alloy_primitives::{Address, U64};
 use serde_json::{Value, json};
 
-use crate::{args::Args, context::Context, error::RpcResult, registry::Registry};
+use crate::{
+    args::Args,
+    context::Context,
+    error::RpcResult,
+    model::{History, Reach},
+    registry::Registry,
+};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.light("eth_chainId", 0, chain_id);
@@ -63,14 +69,31 @@ fn coinbase(_: &Context, _: &Args) -> RpcResult<Address> {
     Ok(protocol::block::FEE_VAULT)
 }
 
-/// Everything from the lowest kept block on is served; nothing is dropped on its own.
+/// What is kept from which block on, and what only for some blocks behind the head. The genesis block always stays.
 fn capabilities(context: &Context, _: &Args) -> RpcResult<Value> {
-    let heads = context.backend.heads();
-    let kept = json!({ "disabled": false, "oldestBlock": U64::from(heads.earliest) });
+    let head = context.backend.heads().latest;
+    let History { state, proofs, bodies, receipts } = context.backend.history();
     Ok(json!({
-        "head": { "number": U64::from(heads.latest.number), "hash": heads.latest.hash },
-        "state": kept, "tx": kept, "logs": kept, "receipts": kept, "blocks": kept, "stateproofs": kept,
+        "head": { "number": U64::from(head.number), "hash": head.hash },
+        "blocks": capability(bodies),
+        // A transaction is shown with what its receipt says.
+        "tx": capability(receipts),
+        "receipts": capability(receipts),
+        "logs": capability(receipts),
+        "state": capability(state),
+        "stateproofs": capability(proofs),
     }))
+}
+
+fn capability(reach: Reach) -> Value {
+    let oldest = U64::from(reach.from);
+    match reach.window.map(U64::from) {
+        None => json!({ "disabled": false, "oldestBlock": oldest }),
+        Some(blocks) => {
+            let strategy = json!({ "type": "window", "retentionBlocks": blocks });
+            json!({ "disabled": false, "oldestBlock": oldest, "deleteStrategy": strategy })
+        }
+    }
 }
 
 fn syncing(context: &Context, _: &Args) -> RpcResult<Value> {

@@ -21,8 +21,8 @@ use protocol::{
 };
 use rpc::{
     Backend, BackendError, BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallError, CallRequest,
-    ChainEvent, EpochRecord, ExecutionWitness, Heads, L1BlockRef, L1Heads, NewHead, NodeIdentity, PoolContent,
-    PoolStatus, PooledTransaction, ReceiptRecord, SealedHeader, SimulateError, SimulateRequest, SimulatedBlock,
+    ChainEvent, EpochRecord, ExecutionWitness, Heads, History, L1BlockRef, L1Heads, NewHead, NodeIdentity, PoolContent,
+    PoolStatus, PooledTransaction, Reach, ReceiptRecord, SealedHeader, SimulateError, SimulateRequest, SimulatedBlock,
     StorageRange, StorageRangeRequest, SubmitError, SyncProgress, Trace, TraceRequest, TransactionPosition,
 };
 use tokio::sync::broadcast;
@@ -204,6 +204,10 @@ impl Backend for TestNode {
         let at = |number: usize| BlockNumHash::new(number as u64, blocks[number].0.hash());
         let latest = blocks.len() - 1;
         Heads { earliest: 0, latest: at(latest), safe: at(latest - 1), finalized: at(latest - 2) }
+    }
+
+    fn history(&self) -> History {
+        History { state: Reach { from: PRUNED, window: None }, ..History::default() }
     }
 
     fn pending(&self) -> Option<u64> {

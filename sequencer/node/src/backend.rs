@@ -3,14 +3,11 @@
 use std::{
     collections::BTreeMap,
     num::NonZeroUsize,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Instant,
 };
 
-use alloy_consensus::{Header, transaction::SignerRecoverable};
+use alloy_consensus::Header;
 use alloy_eips::BlockNumHash;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rpc_types_eth::{
@@ -33,11 +30,12 @@ use protocol::{
 };
 use rpc::{
     Backend, BackendError, BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallError, CallRequest,
-    ChainEvent, EpochRecord, ExecutionWitness, Heads, L1BlockRef, L1Heads, LogCandidates, NodeIdentity, PoolContent,
-    PoolStatus, PooledTransaction, ReceiptRecord, SealedHeader, SimulateError, SimulateRequest, SimulatedBlock,
-    StorageRange, StorageRangeRequest, SubmitError, SyncProgress, Trace, TraceRequest, TransactionPosition,
+    ChainEvent, EpochRecord, ExecutionWitness, Heads, History, L1BlockRef, L1Heads, LogCandidates, NodeIdentity,
+    PoolContent, PoolStatus, PooledTransaction, Reach, ReceiptRecord, SealedHeader, SimulateError, SimulateRequest,
+    SimulatedBlock, StorageRange, StorageRangeRequest, SubmitError, SyncProgress, Trace, TraceRequest,
+    TransactionPosition,
 };
-use store::{LogFilter, Store, StoreError};
+use store::{LogFilter, Store, StoreConfig, StoreError};
 use tokio::sync::{broadcast, watch};
 
 use crate::{
@@ -49,18 +47,8 @@ use crate::{
     pending::PendingBlock,
     transactions::{Transactions, now_ms, shared},
     views,
+    vitals::Vitals,
 };
-
-/// What changes outside the chain and concerns RPC.
-#[derive(Debug, Default)]
-pub struct Vitals {
-    /// Connected peers.
-    pub peers: AtomicUsize,
-    /// Best height heard of from peers or L1.
-    pub highest: std::sync::atomic::AtomicU64,
-    /// Catching up.
-    pub syncing: AtomicBool,
-}
 
 /// The backend.
 pub struct NodeBackend {
@@ -131,9 +119,13 @@ impl NodeBackend {
         if let Some(pending) = self.pending_at(at) {
             return Ok(pending.state.clone());
         }
+        Ok(Arc::new(self.store().state_at(self.decided(at)).map_err(store_error)?))
+    }
+
+    /// The height whose state the store has: the head's for the block after it.
+    fn decided(&self, at: u64) -> u64 {
         let latest = self.store().heads().latest.height;
-        let at = if at == latest.saturating_add(1) { latest } else { at };
-        Ok(Arc::new(self.store().state_at(at).map_err(store_error)?))
+        if at == latest.saturating_add(1) { latest } else { at }
     }
 
     /// The environment of a request: the block itself for calls, the block after the head for what is to be sent (`next`).
@@ -247,8 +239,8 @@ fn failed(failure: Failure) -> CallError {
     }
 }
 
-fn l1_block(position: L1Position, timestamp: u64) -> L1BlockRef {
-    L1BlockRef { number: position.number, hash: position.hash, parent_hash: B256::ZERO, timestamp }
+const fn l1_block(L1Position { number, hash, parent, timestamp }: L1Position) -> L1BlockRef {
+    L1BlockRef { number, hash, parent_hash: parent, timestamp }
 }
 
 impl Backend for NodeBackend {
@@ -271,14 +263,24 @@ impl Backend for NodeBackend {
         }
     }
 
+    fn history(&self) -> History {
+        let store::Oldest { state, proofs, bodies, receipts } = self.store().oldest();
+        let StoreConfig { retention, proof_window, .. } = self.store().config();
+        let proof_window = retention.state.map_or(*proof_window, |blocks| blocks.min(*proof_window));
+        History {
+            state: Reach { from: state, window: retention.state },
+            proofs: Reach { from: proofs, window: Some(proof_window) },
+            bodies: Reach { from: bodies, window: retention.bodies },
+            receipts: Reach { from: receipts, window: retention.receipts },
+        }
+    }
+
     fn pending(&self) -> Option<u64> {
         self.open.pending().map(|pending| pending.height())
     }
 
     fn sync_progress(&self) -> Option<SyncProgress> {
-        let current = self.store().heads().latest.height;
-        let highest = self.vitals.highest.load(Ordering::Relaxed).max(current);
-        self.vitals.syncing.load(Ordering::Relaxed).then_some(SyncProgress { starting: 0, current, highest })
+        self.vitals.progress(self.store().heads().latest.height)
     }
 
     fn peer_count(&self) -> usize {
@@ -289,7 +291,7 @@ impl Backend for NodeBackend {
         if self.l1.borrow().is_none() {
             return Err("L1 has not answered yet".to_owned());
         }
-        if self.vitals.syncing.load(Ordering::Relaxed) {
+        if self.sync_progress().is_some() {
             return Err("catching up".to_owned());
         }
         Ok(())
@@ -314,10 +316,7 @@ impl Backend for NodeBackend {
             return Ok(Some(pending.block.clone()));
         }
         let Some(block) = self.store().block(number).map_err(store_error)? else { return Ok(None) };
-        let senders = block.body.transactions.iter().map(SignerRecoverable::recover_signer);
-        let senders = senders.collect::<Result<Vec<_>, _>>();
-        let senders =
-            senders.map_err(|_| BackendError::Internal(format!("block {number} has an unsigned transaction")))?;
+        let senders = views::senders(self.store(), &block).map_err(store_error)?;
         let record = Arc::new(views::block_record(&block, block.seal(), &senders));
         self.blocks.blocks.lock().put(number, record.clone());
         Ok(Some(record))
@@ -383,7 +382,8 @@ impl Backend for NodeBackend {
     }
 
     fn proof(&self, address: Address, slots: &[B256], at: u64) -> Result<EIP1186AccountProofResponse, BackendError> {
-        let proof = self.store().proof(at, address, slots).map_err(store_error)?;
+        // A pending block has no trie yet.
+        let proof = self.store().proof(self.decided(at), address, slots).map_err(store_error)?;
         let account = proof.account.unwrap_or_default();
         let slot = |found: store::StorageProof| EIP1186StorageProof {
             key: JsonStorageKey::Hash(found.slot),
@@ -523,10 +523,10 @@ impl Backend for NodeBackend {
     fn l1_heads(&self) -> L1Heads {
         let Some(view) = *self.l1.borrow() else { return L1Heads::default() };
         L1Heads {
-            head: l1_block(view.latest, view.timestamp),
-            safe: l1_block(view.safe, 0),
-            finalized: l1_block(view.finalized, 0),
-            derived: l1_block(view.latest, view.timestamp),
+            head: l1_block(view.latest),
+            safe: l1_block(view.safe),
+            finalized: l1_block(view.finalized),
+            derived: self.vitals.derived.lock().map(l1_block).unwrap_or_default(),
         }
     }
 }

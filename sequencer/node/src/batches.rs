@@ -130,6 +130,15 @@ impl HeadsKeeper {
         Ok(())
     }
 
+    /// Whether the blocks of all known batches are here.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn has_all(&self) -> Result<bool, StoreError> {
+        let latest = self.store.heads().latest.height;
+        Ok(self.store.last_batch()?.is_none_or(|batch| batch.header.lastHeight <= latest))
+    }
+
     /// Newest final batch, from which the batcher continues.
     ///
     /// # Errors

@@ -460,8 +460,8 @@ impl Chain {
             return Ok(None);
         }
         let candidate = self.candidate(hash).ok_or(ChainError::Unknown(hash))?;
-        let ExecutedBlock { block, receipts, diff, .. } = candidate.executed.clone();
-        self.store.commit_block(&CommittedBlock { block, receipts, diff, certificate })?;
+        let ExecutedBlock { block, senders, receipts, diff, .. } = candidate.executed.clone();
+        self.store.commit_block(&CommittedBlock { block, senders, receipts, diff, certificate })?;
         self.candidates.lock().clear();
         let head = head_of(&self.genesis, &candidate.executed.block, hash)?;
         self.head.send_replace(head);

@@ -38,6 +38,7 @@ pub mod telemetry;
 mod tests;
 mod transactions;
 mod views;
+mod vitals;
 mod voting;
 mod witness;
 

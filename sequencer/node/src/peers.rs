@@ -1,9 +1,6 @@
 //! What peers tell us and what we tell them: transactions, decided blocks, batch messages.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use alloy_primitives::{Address, Bytes};
 use alloy_rlp::Decodable;
@@ -14,14 +11,12 @@ use rpc::SubmitError;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
-    backend::Vitals, batches, chain::Chain, committer::Announcement, follower::Sync, open::OpenBlocks,
-    transactions::Transactions,
+    batches, chain::Chain, committer::Announcement, follower::Sync, open::OpenBlocks, transactions::Transactions,
+    vitals::Vitals,
 };
 
 /// Gossiped messages whose transactions are being recovered at the same time.
 const MAX_JUDGING: usize = 64;
-/// Blocks behind the best peer from which on the node counts as catching up.
-const SYNCING_FROM: u64 = 4;
 /// Blocks read for one answer to a peer.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
@@ -83,11 +78,8 @@ impl Peers {
     /// What peers say about how far the network is.
     fn look_around(&self) {
         let peers = self.network.peers();
-        self.vitals.peers.store(peers.len(), Ordering::Relaxed);
         let highest = peers.iter().filter_map(|peer| peer.heads).map(|heads| heads.height.0).max().unwrap_or(0);
-        self.vitals.highest.store(highest, Ordering::Relaxed);
-        let behind = highest.saturating_sub(self.chain.head().header.number);
-        self.vitals.syncing.store(behind >= SYNCING_FROM, Ordering::Relaxed);
+        self.vitals.look_around(peers.len(), highest, self.chain.head().header.number);
     }
 
     /// Tells peers our heads, and the network who the members are.

@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use crate::{
-    backend::{BlockCache, NodeBackend, Vitals},
+    backend::{BlockCache, NodeBackend},
     batches::{BatchGossip, ChainView, HeadsKeeper},
     chain::{Chain, ChainError},
     committer::{Announcement, Committer},
@@ -42,6 +42,7 @@ use crate::{
     operator::NodeOperator,
     peers::Peers,
     transactions::{MIN_TIP, Transactions},
+    vitals::Vitals,
     voting::Voting,
 };
 
@@ -182,11 +183,11 @@ async fn start(config: Config, faults: &Faults) -> eyre::Result<(Parts, Flows, R
     let (derived_sender, derived_events) = mpsc::channel(QUEUE);
     let to_batcher = (config.role == Role::Sequencer).then_some(batch_sender);
     let to_derivation = (config.role == Role::L1Follower).then_some(derived_sender);
-    tasks.spawn(watch_l1(chain.clone(), keeper, l1_events, l1_view.clone(), to_batcher, to_derivation));
+    let vitals = Arc::new(Vitals::new(events.clone()));
+    tasks.spawn(watch_l1(chain.clone(), keeper, vitals.clone(), l1_events, l1_view.clone(), to_batcher, to_derivation));
 
     let open = OpenBlocks::start(chain.clone(), transactions.clone(), events.clone())?;
     tasks.spawn(open.clone().follow(l1_view.clone()));
-    let vitals = Arc::new(Vitals::default());
     let identity = identity(signer);
     let name = identity.client_version.clone();
     let operator = Arc::new(NodeOperator::new(chain.clone(), config.role, signer, name, genesis_hash));
@@ -320,8 +321,9 @@ fn first_l1_block(chain: &Chain, keeper: &HeadsKeeper) -> eyre::Result<u64> {
 async fn watch_l1(
     chain: Arc<Chain>,
     keeper: HeadsKeeper,
+    vitals: Arc<Vitals>,
     mut events: mpsc::Receiver<L1Event>,
-    view: watch::Receiver<Option<L1View>>,
+    mut view: watch::Receiver<Option<L1View>>,
     to_batcher: Option<mpsc::Sender<L1BatchEvent>>,
     to_derivation: Option<mpsc::Sender<L1Event>>,
 ) -> eyre::Result<()> {
@@ -346,9 +348,16 @@ async fn watch_l1(
                 changed?;
                 keeper.agree()?;
             }
+            changed = view.changed() => changed.map_err(|_| eyre!("the L1 watcher ended"))?,
         }
-        let finalized = view.borrow().map_or(0, |view| view.finalized.number);
-        keeper.settle(finalized)?;
+        let seen = *view.borrow_and_update();
+        keeper.settle(seen.map_or(0, |view| view.finalized.number))?;
+        // A view is shown after its events: with none left, it is worked through once its batches' blocks are here.
+        if let Some(seen) = seen.filter(|_| events.is_empty())
+            && keeper.has_all()?
+        {
+            *vitals.derived.lock() = Some(seen.latest);
+        }
     }
 }
 

@@ -2,9 +2,13 @@
 
 mod chain;
 mod fees;
+mod pending;
+mod pruned;
 mod schema;
 mod semantics;
+mod senders;
 mod slices;
 mod sparse;
+mod syncing;
 mod tracing;
 mod witness;

@@ -1,6 +1,6 @@
 //! From stored blocks to what JSON-RPC shows.
 
-use alloy_consensus::transaction::Recovered;
+use alloy_consensus::transaction::{Recovered, SignerRecoverable};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, Sealed};
 use execution::{L1Attributes, l1_data_fee, l1_data_gas};
@@ -8,8 +8,22 @@ use op_alloy_consensus::{OpReceipt, OpReceiptEnvelope, OpTxEnvelope};
 use op_alloy_rpc_types::L1BlockInfo;
 use protocol::Block;
 use rpc::{BlockRecord, ReceiptRecord};
+use store::{Store, StoreError};
 
 use crate::epochs::attributes_of;
+
+/// Senders of a stored block's transactions, in order: as stored, or recovered (some 100 µs each) where an older program stored
+/// the block without them.
+///
+/// # Errors
+/// The disk; a transaction without a valid signature, which no stored block has.
+pub fn senders(store: &Store, block: &Block) -> Result<Vec<Address>, StoreError> {
+    if let Some(senders) = store.senders(block)? {
+        return Ok(senders);
+    }
+    let unsigned = |_| StoreError::Corrupt(format!("block {} has an unsigned transaction", block.header.number));
+    block.body.transactions.iter().map(|tx| tx.recover_signer().map_err(unsigned)).collect()
+}
 
 /// A block with senders.
 #[must_use]

@@ -51,8 +51,10 @@ fn block(parent: &Header, hash: B256) -> CommittedBlock {
         transactions.push(OpTxEnvelope::from(TxDeposit { source_hash, ..TxDeposit::default() }));
     }
     let header = Header { parent_hash: hash, number, logs_bloom: bloom, timestamp: number, ..header() };
+    let senders = vec![Address::ZERO; transactions.len()];
     let body = BlockBody { transactions, ommers: Vec::new(), withdrawals: Some(Default::default()) };
-    CommittedBlock { block: Block::new(header, body), receipts, diff: StateDiff::default(), certificate: None }
+    let block = Block::new(header, body);
+    CommittedBlock { block, senders, receipts, diff: StateDiff::default(), certificate: None }
 }
 
 /// What a node without an index does.

@@ -56,7 +56,7 @@ fn commit(store: &Store, state: StateDiff) -> std::time::Duration {
         ..Header::default()
     };
     let block = Block::new(header, BlockBody { withdrawals: Some(Default::default()), ..Default::default() });
-    let committed = CommittedBlock { block, receipts: Vec::new(), diff: state, certificate: None };
+    let committed = CommittedBlock { block, senders: Vec::new(), receipts: Vec::new(), diff: state, certificate: None };
     let start = Instant::now();
     store.commit_block(&committed).unwrap();
     start.elapsed()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alloy_consensus::{Header, Sealed, TxReceipt};
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes};
 use op_alloy_consensus::OpReceiptEnvelope;
 use protocol::{Block, CommitCertificate, Height};
 
@@ -11,7 +11,7 @@ use crate::{
     Store, StoreError,
     chain::Inner,
     codec,
-    schema::{BODIES, CERTIFICATES, CODE, HEADERS, HEIGHTS, RECEIPTS, TRANSACTIONS, height_key, read_u64},
+    schema::{BODIES, CERTIFICATES, CODE, HEADERS, HEIGHTS, RECEIPTS, SENDERS, TRANSACTIONS, height_key, read_u64},
 };
 
 /// Where a transaction stands.
@@ -112,6 +112,21 @@ impl Store {
         let block = Arc::new(Sealed::new_unchecked(block, header.hash()));
         inner.blocks.lock().put(height, Arc::clone(&block));
         Ok(Some(block))
+    }
+
+    /// Senders of the transactions of a block read here, in order; `None` for a block that was stored without them: they must be
+    /// recovered. Not cached: callers keep what they make of them.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn senders(&self, block: &Block) -> Result<Option<Vec<Address>>, StoreError> {
+        let height = block.header.number;
+        let Some(bytes) = self.inner().get(SENDERS, &height_key(height))? else { return Ok(None) };
+        let senders = codec::decode_senders(&bytes)?;
+        if senders.len() != block.body.transactions.len() {
+            return Err(StoreError::Corrupt(format!("block {height} has another number of senders than transactions")));
+        }
+        Ok(Some(senders))
     }
 
     /// The block with a hash.

@@ -73,6 +73,8 @@ pub(crate) struct Inner {
     pub(crate) db: DB,
     pub(crate) config: StoreConfig,
     pub(crate) genesis: B256,
+    /// First diff that was there at opening, of those the proof window wants.
+    pub(crate) diffs_from: u64,
     pub(crate) chain: RwLock<Chain>,
     /// Held by the one who commits a block.
     pub(crate) commit: Mutex<()>,

@@ -89,6 +89,18 @@ pub(crate) fn decode_body(bytes: &[u8]) -> Result<BlockBody<OpTxEnvelope>, Store
     decode(bytes, "body")
 }
 
+pub(crate) fn encode_senders(senders: &[Address]) -> Vec<u8> {
+    senders.iter().flat_map(|sender| sender.0.0).collect()
+}
+
+pub(crate) fn decode_senders(bytes: &[u8]) -> Result<Vec<Address>, StoreError> {
+    let (senders, rest) = bytes.as_chunks::<20>();
+    if !rest.is_empty() {
+        return Err(StoreError::Corrupt("senders: a part of an address".into()));
+    }
+    Ok(senders.iter().map(Address::from).collect())
+}
+
 pub(crate) fn encode_receipts(receipts: &[OpReceiptEnvelope]) -> Vec<u8> {
     let encoded: Vec<Bytes> = receipts.iter().map(|receipt| receipt.encoded_2718().into()).collect();
     alloy_rlp::encode(encoded)

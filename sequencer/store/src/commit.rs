@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alloy_consensus::{Header, Sealed};
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::{Address, B256, keccak256};
 use alloy_rlp::{Decodable, Encodable};
 use op_alloy_consensus::OpReceiptEnvelope;
 use protocol::{
@@ -17,7 +17,8 @@ use crate::{
     chain::{RecentState, encode_head, family, synced},
     codec,
     schema::{
-        BODIES, CERTIFICATES, CODE, DIFFS, HEADERS, HEIGHTS, META, META_LATEST, RECEIPTS, TRANSACTIONS, height_key,
+        BODIES, CERTIFICATES, CODE, DIFFS, HEADERS, HEIGHTS, META, META_LATEST, RECEIPTS, SENDERS, TRANSACTIONS,
+        height_key,
     },
     trie::StateTrie,
 };
@@ -27,6 +28,8 @@ use crate::{
 pub struct CommittedBlock {
     /// Header and transactions.
     pub block: Block,
+    /// Of each transaction, in order: recovering them costs more than all else when a block is read.
+    pub senders: Vec<Address>,
     /// One for each transaction, in order.
     pub receipts: Vec<OpReceiptEnvelope>,
     /// What the block changed in its parent's state.
@@ -170,6 +173,9 @@ pub(crate) fn check_parts(committed: &CommittedBlock) -> Result<(), StoreError> 
     if committed.receipts.len() != committed.block.body.transactions.len() {
         return misfit("receipts and transactions differ in number");
     }
+    if committed.senders.len() != committed.block.body.transactions.len() {
+        return misfit("senders and transactions differ in number");
+    }
     let mut header = Vec::with_capacity(640);
     committed.block.header.encode(&mut header);
     // RLP cannot skip an optional field before a present one: such a header would be lost with its encoding.
@@ -201,11 +207,12 @@ pub(crate) fn write_block(
     committed: &CommittedBlock,
     hash: B256,
 ) -> Result<(), StoreError> {
-    let CommittedBlock { block, receipts, diff, certificate } = committed;
+    let CommittedBlock { block, senders, receipts, diff, certificate } = committed;
     let height = block.header.number;
     let key = height_key(height);
     batch.put_cf(family(db, HEADERS)?, key, codec::encode_header(&block.header, &hash));
     batch.put_cf(family(db, BODIES)?, key, encode(&block.body));
+    batch.put_cf(family(db, SENDERS)?, key, codec::encode_senders(senders));
     batch.put_cf(family(db, HEIGHTS)?, hash, key);
     batch.put_cf(family(db, RECEIPTS)?, key, codec::encode_receipts(receipts));
     batch.put_cf(family(db, DIFFS)?, key, codec::encode_diff(diff));

@@ -13,6 +13,19 @@ pub struct Retention {
     pub bodies: Option<u64>,
 }
 
+/// First heights of what can still be asked for; what the genesis block itself has stays in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Oldest {
+    /// States, for calls and balances.
+    pub state: u64,
+    /// States that can be proven ([`crate::Store::proof`]).
+    pub proofs: u64,
+    /// Bodies.
+    pub bodies: u64,
+    /// Receipts and logs.
+    pub receipts: u64,
+}
+
 /// Local tuning. The defaults keep RocksDB's buffers and caches together at 48 MiB.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreConfig {

@@ -43,7 +43,7 @@ pub use batches::{BatchInclusion, BatchRecord};
 pub use blocks::{TransactionLocation, TransactionReceipt};
 pub use chain::{Head, Heads, Store};
 pub use commit::{Candidate, CommittedBlock, EmptyState};
-pub use config::{Retention, StoreConfig};
+pub use config::{Oldest, Retention, StoreConfig};
 pub use error::StoreError;
 pub use log_index::LogCandidates;
 pub use logs::{FoundLog, LogFilter};

@@ -6,7 +6,7 @@ use alloy_primitives::{B256, U256};
 use lru::LruCache;
 use parking_lot::{Mutex, RwLock};
 use protocol::{Block, state::StateDiff};
-use rocksdb::{DB, IteratorMode, ReadOptions, WriteBatch};
+use rocksdb::{DB, Direction, IteratorMode, ReadOptions, WriteBatch};
 
 use crate::{
     CommittedBlock, Head, Heads, Store, StoreConfig, StoreError,
@@ -34,8 +34,13 @@ impl Store {
     /// # Errors
     /// A database is there already; the diff does not give the header's state root; the disk.
     pub fn create(path: &Path, genesis: &Block, diff: &StateDiff, config: &StoreConfig) -> Result<Self, StoreError> {
-        let committed =
-            CommittedBlock { block: genesis.clone(), receipts: Vec::new(), diff: diff.clone(), certificate: None };
+        let committed = CommittedBlock {
+            block: genesis.clone(),
+            senders: Vec::new(),
+            receipts: Vec::new(),
+            diff: diff.clone(),
+            certificate: None,
+        };
         check_parts(&committed)?;
         let header = &genesis.header;
         let computed = StateTrie::default().with(diff).roots().state_root;
@@ -134,6 +139,12 @@ fn load(db: DB, config: StoreConfig) -> Result<Inner, StoreError> {
         receipts: optional(META_RECEIPTS_FROM)?,
     };
 
+    // Fewer than the window wants after it was widened.
+    let wanted = next_unsettled.saturating_sub(config.proof_window);
+    let mode = IteratorMode::From(&height_key(wanted), Direction::Forward);
+    let oldest_diff = db.iterator_cf(family(&db, DIFFS)?, mode).next().transpose()?;
+    let diffs_from = oldest_diff.map_or(Ok(next_unsettled), |(key, _)| read_u64(&key))?;
+
     let mut trie = load_flat(&db)?;
     let mut recent = VecDeque::new();
     let mut unsettled = VecDeque::new();
@@ -156,6 +167,7 @@ fn load(db: DB, config: StoreConfig) -> Result<Inner, StoreError> {
     let chain = Chain { recent, unsettled, next_unsettled, kept, heads };
     Ok(Inner {
         genesis,
+        diffs_from,
         chain: RwLock::new(chain),
         commit: Mutex::new(()),
         settle: Mutex::new(()),

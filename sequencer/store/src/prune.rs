@@ -9,12 +9,13 @@ use op_alloy_consensus::OpTxEnvelope;
 use rocksdb::WriteBatch;
 
 use crate::{
-    Store, StoreError,
+    Oldest, Store, StoreConfig, StoreError,
     chain::{Inner, Kept},
     codec,
     schema::{
         ACCOUNT_HISTORY, BODIES, CERTIFICATES, DIFFS, META, META_BODIES_FROM, META_KEPT_FROM, META_RECEIPTS_FROM,
-        RECEIPTS, STORAGE_HISTORY, TRANSACTIONS, account_history_key, height_key, read_u64, storage_history_key,
+        RECEIPTS, SENDERS, STORAGE_HISTORY, TRANSACTIONS, account_history_key, height_key, read_u64,
+        storage_history_key,
     },
 };
 
@@ -61,6 +62,27 @@ impl Store {
     pub fn history_from(&self) -> u64 {
         let kept = self.kept();
         kept.bodies.max(kept.receipts)
+    }
+
+    /// What the past has been cut down to so far. Reads memory only.
+    #[must_use]
+    pub fn oldest(&self) -> Oldest {
+        let inner = self.inner();
+        let (kept, settled, in_memory) = {
+            let chain = inner.chain.read();
+            let in_memory = chain.recent.front().map_or(u64::MAX, |state| state.header.number);
+            (chain.kept, chain.next_unsettled.saturating_sub(1), in_memory)
+        };
+        // A state is rewound to through the diffs of the blocks after it.
+        let rewound = settled.saturating_sub(inner.config.proof_window).max(inner.diffs_from.saturating_sub(1));
+        let proofs = rewound.min(in_memory).max(kept.state);
+        Oldest { state: kept.state, proofs, bodies: kept.bodies, receipts: kept.receipts }
+    }
+
+    /// What it was opened with.
+    #[must_use]
+    pub fn config(&self) -> &StoreConfig {
+        &self.inner().config
     }
 
     /// Drops what is needed only for states before `height`; states from `height` on stay readable. Walks all history: not
@@ -169,6 +191,7 @@ impl Inner {
             batch.delete_cf(transactions, hash);
         }
         batch.delete_cf(self.family(BODIES)?, height_key(height));
+        batch.delete_cf(self.family(SENDERS)?, height_key(height));
         batch.delete_cf(self.family(CERTIFICATES)?, height_key(height));
         self.blocks.lock().pop(&height);
         Ok(self.db.write(batch)?)

@@ -12,6 +12,8 @@ pub(crate) const SCHEMA_VERSION: u32 = 2;
 pub(crate) const HEADERS: &str = "headers";
 /// height → body RLP
 pub(crate) const BODIES: &str = "bodies";
+/// height → 20 bytes of sender for each transaction; absent for blocks of a program that did not store them
+pub(crate) const SENDERS: &str = "senders";
 /// block hash → height
 pub(crate) const HEIGHTS: &str = "heights";
 /// transaction hash → height ‖ index
@@ -45,9 +47,10 @@ pub(crate) const RECORDS: &str = "records";
 /// names below → values
 pub(crate) const META: &str = "meta";
 
-pub(crate) const ALL: [&str; 18] = [
+pub(crate) const ALL: [&str; 19] = [
     HEADERS,
     BODIES,
+    SENDERS,
     HEIGHTS,
     TRANSACTIONS,
     RECEIPTS,

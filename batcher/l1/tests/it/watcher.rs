@@ -37,6 +37,11 @@ async fn final_blocks_have_no_gap_and_reorgs_stay_above() {
     let task = tokio::spawn(watcher.run());
     let view = eventually("first view", || async { *views.borrow() }).await;
     assert_eq!((view.latest.number, view.safe.number, view.finalized.number), (10, 8, 6));
+    for position in [view.latest, view.safe, view.finalized] {
+        let header = anvil.client().header_by_number(position.number).await.unwrap();
+        let expected = (header.origin.hash, header.parent, header.origin.timestamp);
+        assert_eq!((position.hash, position.parent, position.timestamp), expected, "block {}", position.number);
+    }
     provider.anvil_reorg(ReorgOptions { depth: 3, tx_block_pairs: vec![] }).await.unwrap();
     provider.anvil_mine(Some(5), None).await.unwrap();
     let head = anvil.client().header_at_tag(Tag::Latest).await.unwrap().origin;

@@ -114,7 +114,7 @@ impl Keeper {
         let Some(last) = self.chain.store().last_batch()? else { return Ok(None) };
         let waiting = last.header.index.saturating_add(1).saturating_sub(next);
         let settled_at = self.l1.read(contract, &Rewards::settledAtCall {}).await?;
-        let is_time = view.timestamp >= settled_at.saturating_add(self.config.settle_every_s);
+        let is_time = view.latest.timestamp >= settled_at.saturating_add(self.config.settle_every_s);
         if waiting == 0 || !(is_time || waiting >= MAX_SETTLED as u64) {
             return Ok(None);
         }
@@ -163,7 +163,7 @@ impl Keeper {
         let mut found = Vec::new();
         for id in self.l1.read(contract, &Slashing::openCasesCall {}).await?.into_iter().take(MAX_CASES) {
             let from = self.l1.read(contract, &Slashing::executableAtCall { caseId: id }).await?;
-            if from <= U256::from(view.timestamp) {
+            if from <= U256::from(view.latest.timestamp) {
                 found.push(due(Duty::Execute, key(Duty::Execute, id), contract, &Slashing::executeCall { caseId: id }));
             }
         }

@@ -24,7 +24,7 @@ use store::{EmptyState, Store, StoreConfig};
 use tokio::sync::{broadcast, watch};
 
 use crate::{
-    backend::{BlockCache, NodeBackend, Vitals},
+    backend::{BlockCache, NodeBackend},
     chain::Chain,
     committer::Committer,
     config::Role,
@@ -33,6 +33,7 @@ use crate::{
     open::OpenBlocks,
     operator::NodeOperator,
     transactions::{MIN_TIP, Transactions},
+    vitals::Vitals,
 };
 
 pub(crate) const CHAIN_ID: u64 = 59_902;
@@ -135,9 +136,10 @@ pub(crate) struct Node {
     pub(crate) chain: Arc<Chain>,
     pub(crate) transactions: Arc<Transactions>,
     pub(crate) open: Arc<OpenBlocks>,
+    pub(crate) vitals: Arc<Vitals>,
     committer: Arc<Committer>,
     client: RpcClient,
-    _server: RpcServer,
+    pub(crate) server: RpcServer,
     _folder: tempfile::TempDir,
 }
 
@@ -160,6 +162,7 @@ pub(crate) async fn start_with(config: RpcConfig, genesis: Genesis, storage: Sto
     let genesis_hash = chain.head().header.hash();
     let operator = NodeOperator::new(chain.clone(), Role::Follower, None, "tested".to_owned(), genesis_hash);
     let open = OpenBlocks::start(chain.clone(), transactions.clone(), events.clone()).unwrap();
+    let vitals = Arc::new(Vitals::new(events.clone()));
     let backend = NodeBackend {
         operator: Arc::new(operator),
         chain: chain.clone(),
@@ -172,7 +175,7 @@ pub(crate) async fn start_with(config: RpcConfig, genesis: Genesis, storage: Sto
             min_priority_fee: MIN_TIP,
             signer: None,
         },
-        vitals: Arc::new(Vitals::default()),
+        vitals: vitals.clone(),
         watchdog: Watchdog::start().unwrap(),
         forwards: true,
         blocks: BlockCache::default(),
@@ -181,7 +184,7 @@ pub(crate) async fn start_with(config: RpcConfig, genesis: Genesis, storage: Sto
     let server = RpcServer::start(&config, Arc::new(backend)).await.unwrap();
     let url = format!("http://{}", server.address()).parse().unwrap();
     let client = ClientBuilder::default().http(url);
-    Node { chain, transactions, open, committer, client, _server: server, _folder: folder }
+    Node { chain, transactions, open, vitals, committer, client, server, _folder: folder }
 }
 
 impl Node {

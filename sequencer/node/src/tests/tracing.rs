@@ -171,6 +171,11 @@ async fn otterscan_gets_its_answers() {
     assert_eq!((rest["txs"].as_array().unwrap().len(), &rest["lastPage"]), (3, &json!(true)), "{rest}");
     let after = node.call("ots_searchTransactionsAfter", json!([created, 0, 10])).await;
     assert_eq!((&after["txs"][0]["hash"], &after["lastPage"]), (&hashes[2], &json!(true)));
+    // Named by its log alone.
+    let through = call_tx(7, TxKind::Call(FORWARDER), 0, B256::left_padding_from(COUNTER.as_slice()).to_vec());
+    node.mine(&[sign(1, through)]).await;
+    let logged = node.call("ots_searchTransactionsBefore", json!([COUNTER, 0, 1])).await;
+    assert_eq!(logged["txs"][0]["blockNumber"], "0x3");
 }
 
 #[tokio::test(flavor = "multi_thread")]

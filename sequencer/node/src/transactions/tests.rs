@@ -348,6 +348,7 @@ async fn our_own_transactions_survive_a_restart_until_they_are_included() {
     let executed = builder.finish(node.chain.store()).unwrap();
     let committed = store::CommittedBlock {
         block: executed.block,
+        senders: executed.senders,
         receipts: executed.receipts,
         diff: executed.diff,
         certificate: None,

@@ -34,6 +34,7 @@ fn what_was_committed_is_read_back() {
             assert_eq!(store.block_hash(height).unwrap(), Some(hash));
             assert_eq!(store.block(height).unwrap().unwrap().inner(), &committed.block);
             assert_eq!(store.block_by_hash(&hash).unwrap().unwrap().hash(), hash);
+            assert_eq!(store.senders(&committed.block).unwrap().as_ref(), Some(&committed.senders));
             assert_eq!(*store.receipts(height).unwrap().unwrap(), committed.receipts);
             assert_eq!(store.certificate(Height(height)).unwrap(), committed.certificate);
             for (index, transaction) in committed.block.body.transactions.iter().enumerate() {

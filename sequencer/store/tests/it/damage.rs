@@ -83,7 +83,8 @@ fn read_all(path: &Path, hash: B256, last: u64) -> Result<(B256, usize), StoreEr
     let mut logs = 0;
     for height in 0..=last {
         let missing = StoreError::UnknownHeight(height);
-        store.block(height)?.ok_or(missing.clone())?;
+        let block = store.block(height)?.ok_or(missing.clone())?;
+        store.senders(&block)?.ok_or(missing.clone())?;
         logs += store.receipts(height)?.ok_or(missing)?.len();
         let proof = store.proof(height, crate::fixture::address(1), &[]);
         proof?;
@@ -164,6 +165,8 @@ fn blocks_that_do_not_fit_are_refused_and_change_nothing() {
     wrong_parent.block.header.parent_hash = B256::ZERO;
     let mut receipts = good.clone();
     receipts.receipts.clear();
+    let mut senders = good.clone();
+    senders.senders.clear();
     let mut root = good.clone();
     root.block.header.state_root = B256::ZERO;
     let mut withdrawals = good.clone();
@@ -176,6 +179,7 @@ fn blocks_that_do_not_fit_are_refused_and_change_nothing() {
         ("height", wrong_height),
         ("parent", wrong_parent),
         ("receipts", receipts),
+        ("senders", senders),
         ("root", root),
         ("withdrawals", withdrawals),
         ("gap in the header's optional fields", gap),

@@ -78,6 +78,7 @@ pub(crate) fn next_block(store: &Store, diff: StateDiff, logs: &[Vec<Log>]) -> C
     let parent = store.latest_header();
     let roots = store.candidate(&diff).roots();
     let mut transactions = Vec::new();
+    let mut senders = Vec::new();
     let mut receipts = Vec::new();
     let mut block_bloom = Bloom::ZERO;
     for (index, logs) in logs.iter().enumerate() {
@@ -87,6 +88,8 @@ pub(crate) fn next_block(store: &Store, diff: StateDiff, logs: &[Vec<Log>]) -> C
             to: TxKind::Call(address(9)),
             ..TxDeposit::default()
         }));
+        // Not what the transaction itself says: it must come from where it was stored.
+        senders.push(Address::from_word(source_hash));
         let logs_bloom = alloy_primitives::logs_bloom(logs);
         block_bloom.accrue_bloom(&logs_bloom);
         let cumulative_gas_used = 21_000 * (index as u64 + 1) + index as u64;
@@ -103,7 +106,7 @@ pub(crate) fn next_block(store: &Store, diff: StateDiff, logs: &[Vec<Log>]) -> C
         ..full_header()
     };
     let body = BlockBody { transactions, ommers: Vec::new(), withdrawals: Some(Default::default()) };
-    CommittedBlock { block: Block::new(header, body), receipts, diff, certificate: None }
+    CommittedBlock { block: Block::new(header, body), senders, receipts, diff, certificate: None }
 }
 
 pub(crate) fn log(emitter: u8, topics: &[u8]) -> Log {
