@@ -318,7 +318,7 @@ fn first_l1_block(chain: &Chain, keeper: &HeadsKeeper) -> eyre::Result<u64> {
 }
 
 /// Takes in what L1 says: snapshots for the epochs, batches for the heads, both for whoever works with them.
-async fn watch_l1(
+pub(crate) async fn watch_l1(
     chain: Arc<Chain>,
     keeper: HeadsKeeper,
     vitals: Arc<Vitals>,

@@ -1,14 +1,25 @@
-//! Catching up, as RPC shows it.
+//! Catching up with peers and with L1, as RPC shows it.
 
+use std::time::{Duration, Instant};
+
+use alloy_primitives::{B256, U256};
 use jsonrpsee::{
     core::client::{Subscription, SubscriptionClientT},
     rpc_params,
     ws_client::WsClientBuilder,
 };
+use l1::{BlobPlace, L1Event, L1Position, L1View, SubmittedBatch};
+use protocol::BatchHeader;
 use rpc::RpcConfig;
 use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
 
-use super::chain::start;
+use super::chain::{account, start};
+use crate::{batches::HeadsKeeper, run::watch_l1};
+
+async fn next(told: &mut Subscription<Value>) -> Value {
+    tokio::time::timeout(Duration::from_secs(10), told.next()).await.expect("nothing is told").unwrap().unwrap()
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn subscribers_learn_when_catching_up_begins_and_ends() {
@@ -16,17 +27,86 @@ async fn subscribers_learn_when_catching_up_begins_and_ends() {
     let socket = WsClientBuilder::default().build(format!("ws://{}", node.server.address())).await.unwrap();
     let mut told: Subscription<Value> =
         socket.subscribe("eth_subscribe", rpc_params!["syncing"], "eth_unsubscribe").await.unwrap();
-    assert_eq!(told.next().await.unwrap().unwrap(), false, "how things are");
+    assert_eq!(next(&mut told).await, false, "how things are");
     node.vitals.look_around(1, 3, 0);
     assert_eq!(node.call("eth_syncing", json!([])).await, false, "a few blocks on the way are nothing");
     node.vitals.look_around(2, 100, 10);
-    let begun = told.next().await.unwrap().unwrap();
+    let begun = next(&mut told).await;
     assert_eq!((&begun["syncing"], &begun["status"]["currentBlock"]), (&json!(true), &json!("0x0")));
     // Going on is no news; where it began stays.
     node.vitals.look_around(2, 120, 50);
     let progress = node.call("eth_syncing", json!([])).await;
     assert_eq!((&progress["startingBlock"], &progress["highestBlock"]), (&json!("0xa"), &json!("0x78")));
     node.vitals.look_around(2, 120, 120);
-    assert_eq!(told.next().await.unwrap().unwrap(), false);
+    assert_eq!(next(&mut told).await, false);
     assert_eq!(node.call("eth_syncing", json!([])).await, false);
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A batch of the block with this hash at height 1, in L1 block 8.
+fn batch(last_block: B256) -> SubmittedBatch {
+    let header = BatchHeader {
+        index: 1,
+        parentHash: B256::ZERO,
+        firstHeight: 1,
+        lastHeight: 1,
+        lastBlockHash: last_block,
+        stateRoot: B256::ZERO,
+        withdrawalsRoot: B256::ZERO,
+        blocksRoot: B256::ZERO,
+        dataHash: B256::ZERO,
+        snapshotId: 1,
+        l1OriginNumber: 76,
+        l1OriginHash: B256::ZERO,
+        depositCount: 0,
+        turns: U256::from(1),
+    };
+    SubmittedBatch {
+        header,
+        hash: B256::repeat_byte(1),
+        bitmap: U256::from(1),
+        blobs: false,
+        place: BlobPlace { number: 8, timestamp: 96 },
+        l1_hash: B256::repeat_byte(8),
+        transaction: B256::repeat_byte(2),
+    }
+}
+
+/// On one thread, so that nothing happens between the steps.
+#[tokio::test]
+async fn an_l1_block_counts_as_worked_through_when_the_blocks_of_its_batches_are_here() {
+    let node = start(RpcConfig::default()).await;
+    let store = node.chain.store().clone();
+    let (events, inbox) = mpsc::channel(4);
+    let (view, views) = watch::channel(None);
+    let keeper = HeadsKeeper::new(store.clone());
+    let watching = tokio::spawn(watch_l1(node.chain.clone(), keeper, node.vitals.clone(), inbox, views, None, None));
+    let position = |number: u8| L1Position {
+        number: number.into(),
+        hash: B256::repeat_byte(number),
+        parent: B256::repeat_byte(number - 1),
+        timestamp: 12 * u64::from(number),
+    };
+    let seen = |number| Some(L1View { latest: position(number), safe: position(5), finalized: position(4) });
+    view.send_replace(seen(7));
+    until("an empty L1 block", || *node.vitals.derived.lock() == Some(position(7))).await;
+
+    let time = protocol::block::timestamp_ms(&node.chain.head().header) + 500;
+    let builder = node.chain.open_block(&node.chain.head(), account(1), time).unwrap();
+    let built = node.chain.keep(builder.finish(&store).unwrap()).executed.hash;
+    events.try_send(L1Event::BatchIncluded(batch(built))).unwrap();
+    view.send_replace(seen(8));
+    until("the batch is noted", || store.last_batch().unwrap().is_some()).await;
+    assert_eq!(*node.vitals.derived.lock(), Some(position(7)), "the batch's block is missing");
+    node.chain.commit(built, None).unwrap();
+    until("the block has come", || *node.vitals.derived.lock() == Some(position(8))).await;
+    assert_eq!(store.heads().safe.height, 1);
+    watching.abort();
 }
