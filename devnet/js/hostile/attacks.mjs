@@ -1,28 +1,20 @@
-// What no table can hold: bombs in code, floods, connections that never end. After each, the node must answer at once.
+// What no table can hold: bombs in code, floods, connections that never end. After each, the node must answer at once. Bombs for
+// traces, simulations and log queries are in bombs.mjs.
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { afterEach, before, describe, test } from 'node:test';
 import { encodeFunctionData } from 'viem';
 import WebSocket from 'ws';
 import { nodes, party, probes, rpc } from '../lib/network.mjs';
-import { Line, PATIENCE_MS, judge, post, raw } from './wire.mjs';
+import './bombs.mjs';
+import { INNOCENT_MS, Line, asking, inTime, judge, one, post, raw } from './wire.mjs';
 
 const { rpc: url, ws } = nodes[0];
 const MILLION = 1_000_000n;
-const one = (method, params, id = 1) => ({ jsonrpc: '2.0', id, method, params });
-const ask = async (method, params) => JSON.parse((await post(url, JSON.stringify(one(method, params)))).text);
+const ask = asking(url);
 const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
 /** Whatever limit stops a call: gas, memory, time, size, or a queue that is full. */
 const STOPPED = [-32000, -32002, -32003, -32005];
-/** Longest an innocent request may wait while the node is under attack, on a machine that the attacker shares. */
-const INNOCENT_MS = 5_000;
-
-async function inTime(work, milliseconds = PATIENCE_MS) {
-  const begin = Date.now();
-  const result = await work;
-  assert.ok(Date.now() - begin <= milliseconds, `took ${Date.now() - begin} ms`);
-  return result;
-}
 
 describe('attacks', () => {
   const me = party(7, url);
