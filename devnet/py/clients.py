@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import time
 import unittest
 
 from eth_account import Account
@@ -18,6 +19,8 @@ NODES = [node for node in DEVNET["nodes"] if node["role"] == "sequencer"]
 NODE = NODES[1 % len(NODES)]
 ACCOUNT = Account.from_key(DEVNET["accounts"][4]["privateKey"])
 RECEIPT_SECONDS = 20
+# The next batch, its L1 block, and the L1 blocks upon that.
+FINAL_SECONDS = 40
 
 
 class Web3Py(unittest.TestCase):
@@ -131,10 +134,21 @@ class Web3Py(unittest.TestCase):
         self.assertEqual(int.from_bytes(proof["storageProof"][0]["value"], "big"), self.probe.functions.count().call())
 
     def test_10_blocks_by_tag(self):
-        heights = [self.w3.eth.get_block(tag)["number"] for tag in ("earliest", "finalized", "safe", "latest")]
-        self.assertEqual(heights, sorted(heights))
-        self.assertGreaterEqual(self.w3.eth.get_block("pending")["number"], heights[-1])
-        self.assertEqual(self.probe.functions.count().call(block_identifier="pending"), self.probe.functions.count().call())
+        since = self.send(self.probe.functions.set(10, 10, "finale"))["blockNumber"]
+        deadline = time.monotonic() + FINAL_SECONDS
+        ahead = posted = final = False
+        while not (ahead and posted and final):
+            # The lowest first: a head that moves in between only makes the next figure larger.
+            heights = [self.w3.eth.get_block(tag)["number"] for tag in ("earliest", "finalized", "safe", "latest", "pending")]
+            self.assertEqual(heights, sorted(heights))
+            ahead |= heights[2] < heights[3]
+            posted |= heights[1] < heights[2]
+            final = heights[1] >= since
+            self.assertLess(time.monotonic(), deadline, f"block {since} is not posted and final: {heights}")
+            time.sleep(0.05)
+        for tag in ("finalized", "safe", "latest", "pending"):
+            self.assertEqual(self.probe.functions.values(10).call(block_identifier=tag), 10)
+        self.assertEqual(self.probe.functions.values(10).call(block_identifier=since - 1), 0)
 
     def test_11_batch(self):
         with self.w3.batch_requests() as batch:
@@ -162,13 +176,19 @@ class Web3Py(unittest.TestCase):
         async with AsyncWeb3(WebSocketProvider(NODE["ws"])) as w3:
             heads = await w3.eth.subscribe("newHeads")
             logs = await w3.eth.subscribe("logs", {"address": self.probe.address})
-            await asyncio.to_thread(self.send, self.probe.functions.set(9, 9, "socket"))
-            seen = set()
+            pending = await w3.eth.subscribe("newPendingTransactions")
+            receipt = await asyncio.to_thread(self.send, self.probe.functions.set(9, 9, "socket"))
+            heard = {heads: [], logs: [], pending: []}
             async for message in w3.socket.process_subscriptions():
-                seen.add(message["subscription"])
-                if seen == {heads, logs}:
+                heard[message["subscription"]].append(message["result"])
+                if receipt["blockHash"] in [head["hash"] for head in heard[heads]] and heard[logs] and heard[pending]:
                     break
-            self.assertTrue(await w3.eth.unsubscribe(heads))
+            self.assertEqual([entry["transactionHash"] for entry in heard[logs]], [receipt["transactionHash"]])
+            (event,) = self.probe.events.Changed().process_receipt({"logs": heard[logs]})
+            self.assertEqual((event["args"]["value"], event["blockHash"]), (9, receipt["blockHash"]))
+            self.assertEqual(heard[pending], [receipt["transactionHash"]])
+            for subscription in heard:
+                self.assertTrue(await w3.eth.unsubscribe(subscription))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 // Foundry's cast against the running network: each step is one command as a person types it.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { existsSync, writeFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { promisify } from 'node:util';
-import { devnet, nodes, probes } from '../lib/network.mjs';
+import { devnet, nodes, probes, tagsMove, until } from '../lib/network.mjs';
 
 const bundled = new URL('../../../contracts/node_modules/@foundry-rs/cast-linux-amd64/bin/cast', import.meta.url).pathname;
 const binary = existsSync(bundled) ? bundled : 'cast';
@@ -14,12 +14,21 @@ const run = promisify(execFile);
 const { Probe } = probes();
 const { address, privateKey } = devnet.accounts[3];
 const folder = mkdtempSync(join(tmpdir(), 'horae-cast-'));
+const node = nodes[2 % nodes.length];
+const env = { ...process.env, ETH_RPC_URL: node.rpc, NO_COLOR: '1', FOUNDRY_DISABLE_NIGHTLY_WARNING: '1' };
+const CHANGED = 'Changed(address,uint256,uint256,string)';
+const SET = 'set(uint256,uint256,string)';
 
 /** One command; its output without the last line break. */
 async function cast(...args) {
-  const env = { ...process.env, ETH_RPC_URL: nodes[2 % nodes.length].rpc, NO_COLOR: '1', FOUNDRY_DISABLE_NIGHTLY_WARNING: '1' };
   const { stdout } = await run(binary, args, { env, cwd: folder, timeout: 30_000, maxBuffer: 1 << 24 });
   return stdout.trimEnd();
+}
+
+/** Executes a block up to a transaction in cast's own EVM. Unless told, cast takes a chain it does not know for an L1, which has no deposits. */
+async function again(hash) {
+  const { stdout } = await run(binary, ['run', hash], { env: { ...env, FOUNDRY_NETWORK: 'optimism' }, cwd: folder, timeout: 30_000 });
+  return stdout;
 }
 
 const send = async (...args) => JSON.parse(await cast('send', '--json', '--private-key', privateKey, ...args));
@@ -44,18 +53,41 @@ describe('cast', () => {
   });
 
   test('send, event, transaction, receipt', async () => {
-    const receipt = await send(probe, 'set(uint256,uint256,string)', '1', '42', 'gegossen', '--value', '3');
+    const receipt = await send(probe, SET, '1', '42', 'gegossen', '--value', '3');
     assert.equal(receipt.status, '0x1');
-    assert.equal(receipt.logs[0].topics[0], await cast('keccak', 'Changed(address,uint256,uint256,string)'));
+    assert.equal(receipt.logs[0].topics[0], await cast('keccak', CHANGED));
     assert.equal(await cast('call', probe, 'values(uint256)(uint256)', '1'), '42');
     assert.equal(JSON.parse(await cast('tx', receipt.transactionHash, '--json')).value, '0x3');
     assert.equal(JSON.parse(await cast('receipt', receipt.transactionHash, '--json')).blockHash, receipt.blockHash);
-    const logs = JSON.parse(await cast('logs', '--json', '--from-block', '0', '--address', probe, 'Changed(address,uint256,uint256,string)'));
-    assert.equal(logs.length, 1);
+    const logs = JSON.parse(await cast('logs', '--json', '--from-block', '0', '--address', probe, CHANGED));
+    assert.deepEqual(logs.map((log) => [log.transactionHash, log.data]), [[receipt.transactionHash, receipt.logs[0].data]]);
+    const [value, note] = JSON.parse(await cast('decode-event', '--json', '--sig', 'Changed(uint256,string)', receipt.logs[0].data));
+    assert.deepEqual([String(value), note], ['42', 'gegossen']);
+  });
+
+  test('logs over WebSocket', async () => {
+    const listening = spawn(binary, ['logs', '--subscribe', '--rpc-url', node.ws, '--address', probe, CHANGED], { env, cwd: folder });
+    try {
+      let heard = '';
+      listening.stdout.on('data', (part) => { heard += part; });
+      const sent = [];
+      // cast does not say when its subscription stands, so there is an event until it hears one.
+      await until(async () => {
+        sent.push(await send(probe, SET, '11', String(sent.length), 'live'));
+        return /transactionIndex: /.test(heard);
+      }, 'an event');
+      const of = (member) => heard.match(new RegExp(`${member}: (\\S+)`))[1];
+      const told = sent.find((receipt) => receipt.transactionHash === of('transactionHash'));
+      assert.ok(told, `nobody sent ${of('transactionHash')}`);
+      assert.deepEqual([of('blockHash'), of('data'), of('address').toLowerCase()], [told.blockHash, told.logs[0].data, probe.toLowerCase()]);
+      assert.ok(told.logs[0].topics.every((topic) => heard.includes(topic)));
+    } finally {
+      listening.kill();
+    }
   });
 
   test('estimate and revert reasons', async () => {
-    assert.ok(Number(await cast('estimate', probe, 'set(uint256,uint256,string)', '1', '1', 'x')) > 21_000);
+    assert.ok(Number(await cast('estimate', probe, SET, '1', '1', 'x')) > 21_000);
     await assert.rejects(cast('call', probe, 'complain(string)', 'so nicht'), /so nicht/);
     const refused = await cast('calldata', 'Refused(address,uint256)', address, '5');
     await assert.rejects(cast('call', '--from', address, probe, 'refuse(uint256)', '5'), (error) => error.stderr.includes(refused.slice(2)) || error.stderr.includes('Refused'));
@@ -83,31 +115,46 @@ describe('cast', () => {
   });
 
   test('traces', async () => {
-    const receipt = await send(probe, 'set(uint256,uint256,string)', '8', '88', 'traced');
+    const receipt = await send(probe, SET, '8', '88', 'traced');
     const frame = JSON.parse(await cast('rpc', 'debug_traceTransaction', receipt.transactionHash, '{"tracer":"callTracer"}'));
     assert.deepEqual([frame.type, frame.gasUsed], ['CALL', receipt.gasUsed]);
     const called = await cast('call', '--trace', probe, 'values(uint256)(uint256)', '8');
     assert.match(called, /\[Return\] 0x0{62}58/);
+    const [trace] = JSON.parse(await cast('trace', receipt.transactionHash));
+    assert.deepEqual([trace.action.from, trace.action.to, trace.result.gasUsed], [receipt.from, probe.toLowerCase(), receipt.gasUsed]);
+  });
+
+  test('a block executed again here comes to the same gas, event and reason', async () => {
+    const receipt = await send(probe, SET, '9', '99', 'again');
+    const told = await again(receipt.transactionHash);
+    assert.equal(Number(told.match(/Gas used: (\d+)/)[1]), Number(receipt.gasUsed));
+    assert.ok([...receipt.logs[0].topics, receipt.logs[0].data].every((word) => told.includes(word)), told);
+    const failed = await send(probe, 'complain(string)', 'bezahlt', '--gas-limit', '100000');
+    assert.equal(failed.status, '0x0');
+    assert.match(await again(failed.transactionHash), /\[Revert\] bezahlt/);
   });
 
   test('access list', async () => {
-    const list = JSON.parse(await cast('access-list', '--json', probe, 'sum(uint256)', '4'));
-    assert.equal((list.accessList ?? list).find((one) => one.address.toLowerCase() === probe.toLowerCase()).storageKeys.length, 4);
+    const { accessList, gasUsed } = JSON.parse(await cast('access-list', '--json', probe, 'sum(uint256)', '4', '--from', address));
+    assert.equal(accessList.find((one) => one.address.toLowerCase() === probe.toLowerCase()).storageKeys.length, 4);
+    const receipt = await send(probe, 'sum(uint256)', '4', '--access-list', JSON.stringify(accessList));
+    assert.equal(receipt.gasUsed, gasUsed);
+    assert.deepEqual(JSON.parse(await cast('tx', receipt.transactionHash, '--json')).accessList, accessList);
   });
 
   test('delegation', async () => {
     const [wallet] = JSON.parse(await cast('wallet', 'new', '--json'));
     const authorization = await cast('wallet', 'sign-auth', probe, '--private-key', wallet.private_key, '--chain', String(devnet.chainId), '--nonce', '0');
-    const receipt = await send(wallet.address, 'set(uint256,uint256,string)', '6', '66', 'delegated', '--auth', authorization);
+    const receipt = await send(wallet.address, SET, '6', '66', 'delegated', '--auth', authorization);
     assert.equal(receipt.type, '0x4');
     assert.equal(await cast('code', wallet.address), `0xef0100${probe.slice(2)}`.toLowerCase());
     assert.equal(await cast('call', wallet.address, 'values(uint256)(uint256)', '6'), '66');
   });
 
   test('blocks by tag, age, base fee, proof', async () => {
-    for (const tag of ['earliest', 'finalized', 'safe', 'latest']) {
-      assert.ok(Number(await cast('block', tag, '-f', 'number')) >= 0, tag);
-    }
+    const { blockNumber } = await send(probe, SET, '10', '10', 'final');
+    await tagsMove((tag) => cast('block', tag, '-f', 'number'), blockNumber);
+    assert.equal(await cast('call', '--block', 'finalized', probe, 'values(uint256)(uint256)', '10'), '10');
     assert.ok(Number(await cast('basefee')) > 0);
     const proof = JSON.parse(await cast('proof', probe, '0x1'));
     assert.equal(proof.storageProof.length, 1);

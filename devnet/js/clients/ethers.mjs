@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import * as ethers from 'ethers';
-import { RECEIPT_MS, devnet, inTime, nodes, probes } from '../lib/network.mjs';
+import { RECEIPT_MS, devnet, inTime, nodes, probes, tagsMove, until } from '../lib/network.mjs';
 
 const { Probe } = probes();
 const me = ethers.getAddress(devnet.accounts[5].address);
@@ -15,7 +15,7 @@ describe('ethers', () => {
 
   before(() => {
     // Another node than viem's: what one node takes, another must show.
-    provider = new ethers.JsonRpcProvider(nodes.at(-1).rpc, undefined, { pollingInterval: 100 });
+    provider = new ethers.JsonRpcProvider(nodes.at(-1).rpc, undefined, { pollingInterval: 100, cacheTimeout: -1 });
     wallet = new ethers.NonceManager(new ethers.Wallet(devnet.accounts[5].privateKey, provider));
   });
   after(() => provider.destroy());
@@ -78,16 +78,19 @@ describe('ethers', () => {
   test('events over WebSocket', async () => {
     const socket = new ethers.WebSocketProvider(nodes.at(-1).ws);
     try {
-      const heard = new Promise((resolve) => { socket.on('block', resolve); });
+      const heads = new Set();
+      socket.on('block', (number) => heads.add(number));
       const changed = new Promise((resolve) => { probe.connect(socket).on('Changed', (...args) => resolve(args)); });
       const pending = new Promise((resolve) => { socket.on('pending', resolve); });
       // A request that travels after the subscriptions: they stand when it is answered.
       for (let trip = 0; trip < 3; trip += 1) await socket.send('web3_clientVersion', []);
       const sent = await probe.set(4n, 44n, 'socket');
       assert.equal(await inTime(pending, 'a pending transaction'), sent.hash);
-      assert.ok(await inTime(heard, 'a head') > 0);
-      assert.equal((await inTime(changed, 'an event'))[2], 44n);
-      await sent.wait(1, RECEIPT_MS);
+      const [who, key, value, note, { log }] = await inTime(changed, 'an event');
+      assert.deepEqual([who, key, value, note, log.transactionHash], [me, 4n, 44n, 'socket', sent.hash]);
+      const receipt = await sent.wait(1, RECEIPT_MS);
+      assert.deepEqual([log.blockHash, log.blockNumber], [receipt.blockHash, receipt.blockNumber]);
+      await until(() => heads.has(receipt.blockNumber), 'the head of the block');
       // The unsubscriptions must be answered before the socket goes.
       await socket.removeAllListeners();
       for (let trip = 0; trip < 3; trip += 1) await socket.send('web3_clientVersion', []);
@@ -167,14 +170,14 @@ describe('ethers', () => {
   });
 
   test('blocks by tag, and state at them', async () => {
-    for (const tag of ['earliest', 'finalized', 'safe', 'latest', 'pending']) {
-      const block = await provider.getBlock(tag);
-      assert.ok(block && block.number >= 0, tag);
-      assert.ok(await provider.getBalance(me, tag) > 0n, tag);
+    const { hash, blockNumber } = await receiptOf(probe.set(10n, 10n, 'tags'));
+    await tagsMove(async (tag) => (await provider.getBlock(tag)).number, blockNumber);
+    for (const tag of ['finalized', 'safe', 'latest', 'pending']) {
+      assert.equal(await probe.values.staticCall(10n, { blockTag: tag }), 10n, tag);
     }
-    assert.equal(await provider.getBalance(probe.target, 0), 0n);
-    const [safe, latest] = await Promise.all(['safe', 'latest'].map(async (tag) => (await provider.getBlock(tag)).number));
-    assert.ok(safe <= latest);
+    assert.equal((await provider.getTransactionReceipt(hash)).blockNumber, blockNumber);
+    assert.equal(await provider.getBalance(probe.target, 'earliest'), 0n);
+    assert.equal(await probe.values.staticCall(10n, { blockTag: blockNumber - 1 }), 0n);
   });
 
   test('many calls in one request', async () => {

@@ -145,4 +145,32 @@ contract Bomb {
             }
         }
     }
+
+    /// Emits this many logs of this many bytes.
+    function roar(uint256 count, uint256 bytes_) external {
+        for (uint256 index = 0; index < count; ++index) {
+            assembly {
+                log0(0, bytes_)
+            }
+        }
+    }
+
+    /// Looks at this many accounts.
+    function touch(uint256 count) external view returns (uint256 seen) {
+        for (uint256 index = 0; index < count; ++index) {
+            assembly {
+                let who := add(shl(80, 1), index)
+                seen := xor(seen, xor(extcodehash(who), balance(who)))
+            }
+        }
+    }
+
+    /// Calls an account without code this many times, each time with this many bytes.
+    function knock(uint256 count, uint256 bytes_) external {
+        for (uint256 index = 0; index < count; ++index) {
+            assembly {
+                pop(call(gas(), shl(80, 1), 0, 0, bytes_, 0, 0))
+            }
+        }
+    }
 }

@@ -6,12 +6,28 @@ import WebSocket from 'ws';
 
 /** Longest wait for an answer: the server's own limit is 30 s. */
 export const PATIENCE_MS = 40_000;
+/** Longest an innocent request may wait while the node is under attack, on a machine that the attacker shares. */
+export const INNOCENT_MS = 5_000;
 /** Longest wait over WebSocket, where this server's limits end every request sooner. */
 const SOCKET_MS = 8_000;
 /** Longest error message that is still a message. */
 const MAX_MESSAGE = 1_000;
 
-const agent = new Agent({ keepAlive: true, maxSockets: 32 });
+const agent = new Agent({ keepAlive: true, maxSockets: 256 });
+
+/** A request. */
+export const one = (method, params, id = 1) => ({ jsonrpc: '2.0', id, method, params });
+
+/** What asks a node one thing over HTTP. */
+export const asking = (url) => async (method, params) => JSON.parse((await post(url, JSON.stringify(one(method, params)))).text);
+
+/** The value, and an error when it took longer. */
+export async function inTime(work, milliseconds = PATIENCE_MS) {
+  const begin = Date.now();
+  const result = await work;
+  assert.ok(Date.now() - begin <= milliseconds, `took ${Date.now() - begin} ms`);
+  return result;
+}
 
 /** POSTs a body; { status, text }. A connection that the server cuts has status 0. */
 export function post(url, body, headers = {}) {

@@ -1,4 +1,5 @@
 // What every script here needs: the running network that $DEVNET_JSON describes, viem clients of it, and patience with an end.
+import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createPublicClient, createWalletClient, defineChain, getContractAddress, http } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
@@ -14,6 +15,10 @@ export const devnet = JSON.parse(readFileSync(file, 'utf8'));
 export const nodes = devnet.nodes.filter((node) => node.role === 'sequencer');
 /** Most a receipt may take. */
 export const RECEIPT_MS = 20_000;
+/** Most a block may take to be final: the next batch, its L1 block, and the L1 blocks upon that. */
+const FINAL_MS = 40_000;
+/** Blocks by name, each at or above the one before. */
+const TAGS = ['earliest', 'finalized', 'safe', 'latest', 'pending'];
 
 /** L1 as viem knows chains. */
 export const l1Chain = defineChain({
@@ -51,6 +56,25 @@ export async function until(look, what, milliseconds = RECEIPT_MS) {
     if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`);
     await new Promise((resolve) => { setTimeout(resolve, 50); });
   }
+}
+
+/**
+ * Waits until block `since` is final, and looks at all tags meanwhile: they must keep their order at each look, and they must
+ * mean different blocks at times. `heightOf` asks the library for the height of a tag.
+ */
+export async function tagsMove(heightOf, since) {
+  let ahead = false;
+  let posted = false;
+  await until(async () => {
+    const heights = [];
+    // One after the other, the lowest first: a head that moves in between only makes the next figure larger.
+    for (const tag of TAGS) heights.push(Number(await heightOf(tag)));
+    assert.deepEqual(heights, heights.toSorted((one, other) => one - other), `heights of ${TAGS}`);
+    const [, finalized, safe, latest] = heights;
+    ahead ||= safe < latest;
+    posted ||= finalized < safe;
+    return ahead && posted && finalized >= Number(since);
+  }, `block ${since} to be posted and final`, FINAL_MS);
 }
 
 /** One JSON-RPC call without any library. */

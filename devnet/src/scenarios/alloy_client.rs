@@ -1,5 +1,4 @@
-//! What a Rust program does with alloy against one node; a part of `clients`. Events come through filters: this build of
-//! alloy has no WebSocket.
+//! What a Rust program does with alloy against one node; a part of `clients`.
 
 use std::{path::Path, time::Duration};
 
@@ -7,7 +6,7 @@ use alloy::{
     eips::{BlockNumberOrTag, eip7702::Authorization},
     network::{EthereumWallet, TransactionBuilder, TransactionBuilder7702},
     primitives::{Address, B256, Bytes, U256},
-    providers::{Provider, ProviderBuilder},
+    providers::{Provider, ProviderBuilder, WsConnect},
     rpc::{
         client::BatchRequest,
         types::{Filter, TransactionRequest},
@@ -19,10 +18,14 @@ use alloy_sol_types::{SolEvent, SolStruct, eip712_domain};
 use eyre::{Result, WrapErr, eyre};
 use serde_json::Value;
 
-use crate::{fact::Facts, foundation::L2_CHAIN_ID, keys, network::Network};
+use crate::{fact::Facts, foundation::L2_CHAIN_ID, keys, network::Network, wait::until};
 
 /// Time a receipt or an event has.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Time a block has to become final: the next batch, its L1 block, and the L1 blocks upon that.
+const FINALITY: Duration = Duration::from_secs(40);
+/// Pause between two looks at the tags.
+const GLANCE: Duration = Duration::from_millis(50);
 
 mod contract {
     #![allow(missing_docs, unreachable_pub, clippy::too_many_arguments)]
@@ -94,10 +97,34 @@ pub(super) async fn play(network: &Network, facts: &mut Facts, probe: &Path) -> 
     let reason = complaint.and_then(|data| alloy_sol_types::decode_revert_reason(&data)).unwrap_or_default();
     facts.holds("alloy_revert_text", &reason, reason.contains("nein"));
 
+    subscriptions(facts, &url, &probe).await?;
     typed_data(facts, &probe, &signer).await?;
     delegation(facts, &provider, address).await?;
     access_list(facts, &provider, &probe, me).await?;
+    traces(facts, &provider, &probe).await?;
     reads(facts, &provider, address).await
+}
+
+/// A log and a head as the node tells them over WebSocket.
+async fn subscriptions<P: Provider>(facts: &mut Facts, url: &str, probe: &Probe::ProbeInstance<P>) -> Result<()> {
+    let socket = ProviderBuilder::new().connect_ws(WsConnect::new(url.replacen("http", "ws", 1))).await?;
+    let mut logs = socket.subscribe_logs(&Filter::new().address(*probe.address())).await?;
+    let mut heads = socket.subscribe_blocks().await?;
+    let call = probe.set(U256::from(4), U256::from(44), "socket".to_owned());
+    let receipt = call.send().await?.with_timeout(Some(PATIENCE)).get_receipt().await?;
+    let log = tokio::time::timeout(PATIENCE, logs.recv()).await.wrap_err("no log over WebSocket")??;
+    facts.equal("alloy_log_over_websocket", Some(&log), receipt.inner.logs().first());
+    let hashes = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let head = heads.recv().await?;
+            if Some(head.number) >= receipt.block_number {
+                return Ok::<_, eyre::Report>((Some(head.number), Some(head.hash)));
+            }
+        }
+    });
+    let head = hashes.await.wrap_err("no head over WebSocket")??;
+    facts.equal("alloy_head_over_websocket", head, (receipt.block_number, receipt.block_hash));
+    Ok(())
 }
 
 async fn typed_data<P: Provider>(
@@ -149,35 +176,78 @@ async fn access_list<P: Provider>(
     let made = provider.create_access_list(&call).await?;
     let slots = made.access_list.0.iter().find(|item| item.address == *probe.address());
     facts.equal("alloy_access_list_slots", slots.map(|item| item.storage_keys.len()), Some(20));
-    let gas = provider.estimate_gas(call.clone().access_list(made.access_list)).await?;
+    let listed = call.access_list(made.access_list);
+    let gas = provider.estimate_gas(listed.clone()).await?;
     facts.holds("alloy_estimate_with_access_list", (gas, made.gas_used), U256::from(gas) >= made.gas_used);
+    let sent = provider.send_transaction(listed).await?.with_timeout(Some(PATIENCE)).get_receipt().await?;
+    facts.equal("alloy_gas_used_with_access_list", U256::from(sent.gas_used), made.gas_used);
     Ok(())
 }
 
-async fn traces(facts: &mut Facts, provider: &impl Provider, address: Address) -> Result<()> {
+/// A transaction's trace has what its receipt has, and a call's trace what the call answers.
+async fn traces<P: Provider>(facts: &mut Facts, provider: &P, probe: &Probe::ProbeInstance<&P>) -> Result<()> {
+    let call = probe.set(U256::from(8), U256::from(88), "traced".to_owned());
+    let receipt = call.send().await?.with_timeout(Some(PATIENCE)).get_receipt().await?;
+    let options = serde_json::json!({ "tracer": "callTracer", "tracerConfig": { "withLog": true } });
+    let frame: Value =
+        provider.raw_request("debug_traceTransaction".into(), (receipt.transaction_hash, options)).await?;
+    let gas = frame.get("gasUsed").cloned().and_then(|gas| serde_json::from_value::<U256>(gas).ok());
+    facts.equal("alloy_traced_gas", gas, Some(U256::from(receipt.gas_used)));
+    let data = frame.pointer("/logs/0/data").cloned().and_then(|data| serde_json::from_value::<Bytes>(data).ok());
+    let logged = receipt.inner.logs().first().map(|log| log.inner.data.data.clone());
+    facts.equal("alloy_traced_log", data, logged);
     let call = Probe::countCall {};
-    let request = TransactionRequest::default().with_to(address).with_call(&call);
+    let request = TransactionRequest::default().with_to(*probe.address()).with_call(&call);
     let options = serde_json::json!({ "tracer": "callTracer" });
     let frame: Value = provider.raw_request("debug_traceCall".into(), (request, "latest", options)).await?;
-    let output = provider.call(TransactionRequest::default().with_to(address).with_call(&call)).await?;
+    let output = provider.call(TransactionRequest::default().with_to(*probe.address()).with_call(&call)).await?;
     let traced: Option<Bytes> = frame.get("output").cloned().and_then(|output| serde_json::from_value(output).ok());
     facts.equal("alloy_traced_call_answers_the_same", traced, Some(output));
     Ok(())
 }
 
-async fn reads(facts: &mut Facts, provider: &impl Provider, address: Address) -> Result<()> {
-    let tags =
-        [BlockNumberOrTag::Earliest, BlockNumberOrTag::Finalized, BlockNumberOrTag::Safe, BlockNumberOrTag::Latest];
-    let mut heights = Vec::new();
-    for tag in tags {
+/// Heights by tag, the lowest first: a head that moves in between only makes the next one larger.
+async fn heights(provider: &impl Provider) -> Result<[u64; 5]> {
+    let tags = [
+        BlockNumberOrTag::Earliest,
+        BlockNumberOrTag::Finalized,
+        BlockNumberOrTag::Safe,
+        BlockNumberOrTag::Latest,
+        BlockNumberOrTag::Pending,
+    ];
+    let mut heights = [0; 5];
+    for (height, tag) in heights.iter_mut().zip(tags) {
         let block = provider.get_block_by_number(tag).await?.ok_or_else(|| eyre!("no block {tag}"))?;
-        heights.push(block.header.number);
+        *height = block.header.number;
     }
-    facts.holds("alloy_heights_by_tag", &heights, heights.is_sorted());
+    Ok(heights)
+}
+
+/// Waits until what is the newest block now is final; the tags must keep their order and mean different blocks meanwhile.
+async fn tags(facts: &mut Facts, provider: &impl Provider) -> Result<()> {
+    let since = provider.get_block_number().await?;
+    let (mut disordered, mut ahead, mut posted) = (Vec::new(), false, false);
+    let moved = until(FINALITY, GLANCE, async || {
+        let found = heights(provider).await.ok()?;
+        if !found.is_sorted() {
+            disordered.push(found);
+        }
+        let [_, finalized, safe, latest, _] = found;
+        ahead |= safe < latest;
+        posted |= finalized < safe;
+        (ahead && posted && finalized >= since).then_some(found)
+    });
+    let moved = moved.await;
+    facts.holds("alloy_blocks_become_safe_and_final", (since, moved), moved.is_some());
+    facts.holds("alloy_heights_by_tag_out_of_order", &disordered, disordered.is_empty());
+    Ok(())
+}
+
+async fn reads(facts: &mut Facts, provider: &impl Provider, address: Address) -> Result<()> {
+    tags(facts, provider).await?;
     let proof = provider.get_proof(address, vec![B256::with_last_byte(1)]).await?;
     let slot = proof.storage_proof.first().map(|slot| slot.value);
     facts.equal("alloy_proof_of_a_slot", slot, Some(provider.get_storage_at(address, U256::ONE).await?));
-    traces(facts, provider, address).await?;
     let mut batch = BatchRequest::new(provider.client());
     let height = batch.add_call::<_, alloy::primitives::U64>("eth_blockNumber", &())?;
     let chain = batch.add_call::<_, alloy::primitives::U64>("eth_chainId", &())?;

@@ -19,8 +19,8 @@ const LIBRARIES: [(&str, Script, u64); 5] = [
     ("ethers", Script::Node(&["clients/ethers.mjs"]), 16),
     ("viem", Script::Node(&["clients/viem.mjs"]), 19),
     ("web3.py", Script::Python("clients.py"), 14),
-    ("cast", Script::Node(&["clients/cast.mjs"]), 9),
-    ("hardhat", Script::Hardhat, 10),
+    ("cast", Script::Node(&["clients/cast.mjs"]), 11),
+    ("hardhat", Script::Hardhat, 11),
 ];
 
 /// Runs the scenario.

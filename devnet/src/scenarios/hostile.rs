@@ -21,9 +21,9 @@ const ATTACKER: usize = 7;
 /// Most each suite may take.
 const PATIENCE: Duration = Duration::from_secs(420);
 /// Least number of requests in the table, each over HTTP and over WebSocket.
-const REQUESTS: u64 = 600;
+const REQUESTS: u64 = 1_300;
 /// Least number of attacks.
-const ATTACKS: u64 = 90;
+const ATTACKS: u64 = 165;
 /// Memory the attacked node may have gained when all is over, in MiB.
 const GROWTH_MIB: f64 = 300.0;
 /// Most it may hold at any moment, in MiB.
