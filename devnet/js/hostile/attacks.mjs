@@ -130,7 +130,7 @@ describe('attacks', () => {
       ['a chunk that is none', head(`${json}Transfer-Encoding: chunked\r\n`) + 'zz\r\n', 400],
       ['a chunk size beyond all', head(`${json}Transfer-Encoding: chunked\r\n`) + 'ffffffffffffffffff\r\n', 400],
       ['a header without colon', head('nonsense\r\n'), 400],
-      ['a header of 500 kB', head(`X: ${'x'.repeat(500_000)}\r\n`), 415],
+      ['a header of 2 MB', head(`X: ${'x'.repeat(2_000_000)}\r\n`), 431],
       ['10,000 headers', head(Array.from({ length: 10_000 }, (_, index) => `X-${index}: 1\r\n`).join('')), 431],
       ['a path of 100 kB', head('', `POST /${'a'.repeat(100_000)} HTTP/1.1`), 414],
       ['no HTTP', 'hello\r\n\r\n', 400],

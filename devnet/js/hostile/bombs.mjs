@@ -50,7 +50,7 @@ const TRACED = [
   ['memory of a terabyte', 'grow', [1n << 40n], STRUCT, ({ failed }) => failed],
   ['30,000 logs', 'cry', [30_000n], CALLS, ({ logs }) => logs.length === 30_000],
   ['logs of 5 MB', 'roar', [1_000n, 5_000n], CALLS, ({ logs }) => logs.length === 1_000 && logs.every(({ data }) => data.length === 2 + 10_000)],
-  ['logs of 5 MB and the memory at each step', 'roar', [1_000n, 5_000n], STRUCT, ANSWER],
+  ['logs of 2.5 MB and the memory at each step', 'roar', [500n, 5_000n], STRUCT, ANSWER],
   ['15,000 accounts', 'touch', [15_000n], named('prestateTracer'), (accounts) => Object.keys(accounts).length >= 15_000],
   ['15,000 accounts that do not change', 'touch', [15_000n], named('prestateTracer', { diffMode: true }), ({ post }) => Object.keys(post).length < 10],
   ['all tracers on 15,000 accounts', 'touch', [15_000n], MUX, ({ prestateTracer }) => Object.keys(prestateTracer).length >= 15_000],
