@@ -48,6 +48,8 @@ const FRAME_BYTES: usize = 512;
 const LOG_BYTES: usize = 192;
 /// Bytes of a stack word.
 const WORD_BYTES: usize = 32;
+/// How many times itself recorded stack and memory take until they are answered: each word becomes a text of its own.
+const SHOWN: usize = 4;
 
 /// What one transaction did: its result and the changes it made, which are not in the session's state yet.
 pub(crate) type Transacted = ResultAndState<OpHaltReason>;
@@ -290,6 +292,8 @@ pub(crate) struct StepCost {
     pub(crate) memory: bool,
     /// Instructions that are recorded; later ones only run.
     pub(crate) most: u64,
+    /// Neither calls nor logs are recorded.
+    pub(crate) quiet: bool,
 }
 
 /// Why an execution was ended.
@@ -359,6 +363,13 @@ impl Guard {
         }
     }
 
+    /// For what belongs to a call, a creation or a log.
+    fn charge_frame(&mut self, bytes: usize) {
+        if !self.cost.quiet {
+            self.charge(bytes);
+        }
+    }
+
     fn charge(&mut self, bytes: usize) {
         match self.left.checked_sub(bytes) {
             Some(left) => self.left = left,
@@ -394,7 +405,7 @@ impl Inspector<Ctx> for Guard {
             self.cost.most = self.cost.most.saturating_sub(1);
             let stack = if self.cost.stack { interpreter.stack.len().saturating_mul(WORD_BYTES) } else { 0 };
             let memory = if self.cost.memory { interpreter.memory.len() } else { 0 };
-            self.charge(self.cost.entry.saturating_add(stack).saturating_add(memory));
+            self.charge(self.cost.entry.saturating_add(stack.saturating_add(memory).saturating_mul(SHOWN)));
         }
         if self.stop.is_some() {
             interpreter.halt(InstructionResult::OutOfGas);
@@ -402,12 +413,12 @@ impl Inspector<Ctx> for Guard {
     }
 
     fn log(&mut self, _: &mut Ctx, log: Log) {
-        self.charge(LOG_BYTES.saturating_add(log.data.data.len()));
+        self.charge_frame(LOG_BYTES.saturating_add(log.data.data.len()));
     }
 
     fn call(&mut self, _: &mut Ctx, inputs: &mut CallInputs) -> Option<FrameOutcome> {
         self.frames = self.frames.saturating_add(1);
-        self.charge(FRAME_BYTES.saturating_add(inputs.input.len()));
+        self.charge_frame(FRAME_BYTES.saturating_add(inputs.input.len()));
         if !matches!(self.interrupt, Some(Interrupt::Brief(_))) || !may_be_long(inputs) {
             return None;
         }
@@ -418,16 +429,16 @@ impl Inspector<Ctx> for Guard {
     }
 
     fn call_end(&mut self, _: &mut Ctx, _: &CallInputs, outcome: &mut FrameOutcome) {
-        self.charge(outcome.result.output.len());
+        self.charge_frame(outcome.result.output.len());
     }
 
     fn create(&mut self, _: &mut Ctx, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
         self.frames = self.frames.saturating_add(1);
-        self.charge(FRAME_BYTES.saturating_add(inputs.init_code().len()));
+        self.charge_frame(FRAME_BYTES.saturating_add(inputs.init_code().len()));
         None
     }
 
     fn create_end(&mut self, _: &mut Ctx, _: &CreateInputs, outcome: &mut CreateOutcome) {
-        self.charge(outcome.result.output.len());
+        self.charge_frame(outcome.result.output.len());
     }
 }

@@ -211,8 +211,13 @@ impl Replay {
             Recording::Parity(types) => {
                 let mut tracer = TracingInspector::new(TracingInspectorConfig::from_parity_config(types));
                 let steps = types.contains(&TraceType::VmTrace);
-                let cost =
-                    StepCost { entry: if steps { STEP_BYTES } else { 0 }, stack: false, memory: steps, most: u64::MAX };
+                let cost = StepCost {
+                    entry: if steps { STEP_BYTES } else { 0 },
+                    stack: false,
+                    memory: steps,
+                    most: u64::MAX,
+                    quiet: false,
+                };
                 let outcome = self.run(rules, tx, cost, &mut tracer)?;
                 if types.contains(&TraceType::StateDiff) {
                     self.charge_state(&outcome)?;
@@ -309,7 +314,10 @@ impl GethTracer {
         match self {
             Self::Named(inspector) => match inspector.as_ref() {
                 DebugInspector::Erc7562Tracer(..) => {
-                    StepCost { entry: STEP_BYTES, stack: true, memory: true, most: u64::MAX }
+                    StepCost { entry: STEP_BYTES, stack: true, memory: true, most: u64::MAX, quiet: false }
+                }
+                DebugInspector::FourByte(..) | DebugInspector::Noop(..) => {
+                    StepCost { quiet: true, ..StepCost::default() }
                 }
                 _ => StepCost::default(),
             },
@@ -318,6 +326,7 @@ impl GethTracer {
                 stack: logger.options.is_stack_enabled(),
                 memory: logger.options.is_memory_enabled(),
                 most: logger.left,
+                quiet: false,
             },
         }
     }

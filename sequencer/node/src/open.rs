@@ -110,7 +110,8 @@ impl OpenBlocks {
     #[must_use]
     pub fn pending(&self) -> Option<Arc<PendingBlock>> {
         let pending = self.pending.borrow().clone()?;
-        (pending.height() == self.chain.head().header.number.saturating_add(1)).then_some(pending)
+        // The store's head is the first to move: a block that it has is decided, whoever has yet to hear of it.
+        (pending.height() == self.chain.store().heads().latest.height.saturating_add(1)).then_some(pending)
     }
 
     /// Takes a slice whose leader consensus has checked.
