@@ -3,10 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use jsonrpsee::{
     Methods,
     server::{ConnectionGuard, ServerConfig, StopHandle, TowerServiceBuilder},
@@ -27,6 +24,9 @@ use crate::{
 
 /// Pause after a failed `accept`, most likely for want of file descriptors: it would fail again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often an idle connection is looked at within its time.
+const IDLE_LOOKS: u32 = 2;
 
 /// What all connections through one door share.
 pub(crate) struct Door {
@@ -50,17 +50,27 @@ impl Door {
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let (stopped, idle_timeout) = (self.stop.clone().shutdown(), self.idle_timeout);
-        let front = Arc::new(Front { door: self, client });
-        let service = TowerToHyperService::new(service_fn(move |request| Arc::clone(&front).enter(request)));
-        let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(idle_timeout);
-        let connection = http.serve_connection(TokioIo::new(io), service).with_upgrades();
+        let front = Arc::new(Front::new(self, client));
+        let way_in = Arc::clone(&front);
+        let service = TowerToHyperService::new(service_fn(move |request| Arc::clone(&way_in).enter(request)));
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(io), service).with_upgrades();
         tokio::pin!(stopped, connection);
-        let served = tokio::select! {
-            served = &mut connection => served,
-            () = stopped => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        // Looked at now and then: a timer for each request would cost each request.
+        let mut look = tokio::time::interval(idle_timeout / IDLE_LOOKS);
+        let (mut quiet, mut stopping) = (0, false);
+        let served = loop {
+            tokio::select! {
+                served = &mut connection => break served,
+                () = &mut stopped, if !stopping => {
+                    connection.as_mut().graceful_shutdown();
+                    stopping = true;
+                }
+                _ = look.tick() => {
+                    quiet = if front.was_used() { 0 } else { quiet + 1 };
+                    if quiet > IDLE_LOOKS {
+                        return;
+                    }
+                }
             }
         };
         if let Err(why) = served {

@@ -1,6 +1,12 @@
 //! In front of JSON-RPC: health endpoints, who may reach the server, and request bodies within their size and time.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -151,11 +157,32 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static> Incoming for
 
 /// One connection's way in.
 pub(crate) struct Front {
-    pub(crate) door: Arc<Door>,
-    pub(crate) client: Arc<Client>,
+    door: Arc<Door>,
+    client: Arc<Client>,
+    /// A request came since somebody looked.
+    used: AtomicBool,
+    running: AtomicU32,
+}
+
+/// Counts a request as running for as long as it lives.
+struct Running<'a>(&'a AtomicU32);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Front {
+    pub(crate) const fn new(door: Arc<Door>, client: Arc<Client>) -> Self {
+        Self { door, client, used: AtomicBool::new(false), running: AtomicU32::new(0) }
+    }
+
+    /// Whether a request runs, or one came since this was last asked.
+    pub(crate) fn was_used(&self) -> bool {
+        self.used.swap(false, Ordering::Relaxed) || self.running.load(Ordering::Relaxed) > 0
+    }
+
     /// Answers a request, with what browsers want to know if a web page sent it.
     pub(crate) async fn enter<B: Incoming>(self: Arc<Self>, request: HttpRequest<B>) -> Result<HttpResponse, BoxError> {
         if !request.headers().contains_key(header::ORIGIN) {
@@ -167,12 +194,15 @@ impl Front {
     }
 
     async fn answer<B: Incoming>(self: Arc<Self>, request: HttpRequest<B>) -> Result<HttpResponse, BoxError> {
+        self.used.store(true, Ordering::Relaxed);
+        self.running.fetch_add(1, Ordering::Relaxed);
+        let _running = Running(&self.running);
         let socket = request.headers().contains_key(header::UPGRADE);
         if let Some(response) = self.door.access.answer(&request, socket) {
             return Ok(response);
         }
         if socket {
-            return Box::pin(self.upgrade(request)).await;
+            return Box::pin(Arc::clone(&self).upgrade(request)).await;
         }
         let Some(place) = self.door.running.try_acquire() else { return Ok(response::too_many_requests()) };
         let (parts, body) = request.into_parts();
