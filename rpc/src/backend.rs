@@ -2,7 +2,8 @@
 //!
 //! All methods but [`Backend::submit`] are synchronous and may read from disk. The server calls the ones marked
 //! *light* directly on its async threads, so they must return within microseconds; the others run on blocking threads
-//! behind a bounded semaphore. No method may wait for consensus or for the network.
+//! behind a bounded semaphore, except for first tries: [`CallRequest::brief`], and blocks that [`Backend::at_hand`] has. No
+//! method may wait for consensus or for the network.
 
 use std::{sync::Arc, time::Instant};
 

@@ -75,7 +75,7 @@ impl Registry {
         max_args: usize,
         method: fn(&Context, &Args) -> RpcResult<R>,
     ) {
-        self.blocking(name, max_args, method, Work::Heavy);
+        self.blocking(name, max_args, method, Work::Heavy, false);
     }
 
     /// A method that runs code the caller chose: as a heavy one, but reads do not queue behind it.
@@ -85,7 +85,7 @@ impl Registry {
         max_args: usize,
         method: fn(&Context, &Args) -> RpcResult<R>,
     ) {
-        self.blocking(name, max_args, method, Work::Call);
+        self.blocking(name, max_args, method, Work::Call, false);
     }
 
     /// A method that most often ends within microseconds, for which the way to another thread would be the dearest part. It is
@@ -97,19 +97,7 @@ impl Registry {
         method: fn(&Context, &Args) -> RpcResult<R>,
         kind: Work,
     ) {
-        let added = self.module.register_async_method(name, move |params, context, extensions| async move {
-            let deadline = context.deadline(&extensions);
-            let until = Instant::now().checked_add(BRIEF).unwrap_or(deadline).min(deadline);
-            let args = Args::parse(&params, max_args, deadline)?.tried_until(until);
-            match method(&context, &args) {
-                Err(RpcError::Timeout | RpcError::Call(CallError::Timeout)) => {}
-                answer => return encode(answer),
-            }
-            let args = args.whole(deadline);
-            context.run(kind, move |context| Ok(encode(timely(context, &args, method)))).await?
-        });
-        self.costs.insert(name, HEAVY);
-        self.failure = self.failure.take().or(added.err());
+        self.blocking(name, max_args, method, kind, true);
     }
 
     /// A method that executes blocks again: as a heavy one, but few at a time.
@@ -119,7 +107,7 @@ impl Registry {
         max_args: usize,
         method: fn(&Context, &Args) -> RpcResult<R>,
     ) {
-        self.blocking(name, max_args, method, Work::Trace);
+        self.blocking(name, max_args, method, Work::Trace, false);
     }
 
     fn blocking<R: Serialize + 'static>(
@@ -128,9 +116,19 @@ impl Registry {
         max_args: usize,
         method: fn(&Context, &Args) -> RpcResult<R>,
         kind: Work,
+        brief: bool,
     ) {
         let added = self.module.register_async_method(name, move |params, context, extensions| async move {
-            let args = Args::parse(&params, max_args, context.deadline(&extensions))?;
+            let deadline = context.deadline(&extensions);
+            let mut args = Args::parse(&params, max_args, deadline)?;
+            if brief {
+                let until = Instant::now().checked_add(BRIEF).unwrap_or(deadline).min(deadline);
+                args = args.tried_until(until);
+                match method(&context, &args) {
+                    Err(RpcError::Timeout | RpcError::Call(CallError::Timeout)) => args = args.whole(deadline),
+                    answer => return encode(answer),
+                }
+            }
             context.run(kind, move |context| Ok(encode(timely(context, &args, method)))).await?
         });
         let cost = match kind {
