@@ -21,7 +21,7 @@ use crate::{
     context::{Context, Work},
     convert,
     error::{METHOD_NOT_FOUND, RpcError, RpcResult},
-    logs,
+    logs::{self, Standing},
     model::{ChainEvent, NewHead},
     registry::Registry,
 };
@@ -40,7 +40,7 @@ pub(super) fn register(registry: &mut Registry) {
 /// What a client subscribed to.
 enum Topic {
     Heads,
-    Logs(Box<Filter>),
+    Logs(Box<Standing>),
     Pending { full: bool },
     Syncing,
 }
@@ -69,15 +69,14 @@ impl From<Refusal> for ErrorObjectOwned {
     }
 }
 
-fn parse(params: &Params<'_>) -> Result<Topic, Refusal> {
+fn parse(context: &Context, params: &Params<'_>) -> Result<Topic, Refusal> {
     let args = Args::parse(params, 2, Instant::now())?;
     let kind: String = args.required(0)?;
     match kind.as_str() {
         "newHeads" => Ok(Topic::Heads),
         "logs" => {
             let filter = if args.has(1) { args.filter(1)? } else { Filter::default() };
-            logs::check(&filter)?;
-            Ok(Topic::Logs(Box::new(filter)))
+            Ok(Topic::Logs(Box::new(Standing::new(context, filter)?)))
         }
         "newPendingTransactions" => Ok(Topic::Pending { full: args.optional(1)?.unwrap_or(false) }),
         "syncing" => Ok(Topic::Syncing),
@@ -98,7 +97,7 @@ async fn subscribe(
     pending: PendingSubscriptionSink,
     context: Arc<Context>,
 ) -> SubscriptionCloseResponse {
-    let topic = match parse(&params) {
+    let topic = match parse(&context, &params) {
         Ok(topic) => topic,
         Err(refusal) => {
             pending.reject(ErrorObjectOwned::from(refusal)).await;
@@ -174,8 +173,8 @@ impl Feed {
         let read = move |context: &Context| -> RpcResult<Vec<NewHead>> {
             let mut heads = Vec::new();
             for number in first..=last {
-                let (block, receipts) = (context.backend.block(number)?, context.backend.receipts(number)?);
-                heads.extend(block.zip(receipts).map(|(block, receipts)| NewHead { block, receipts }));
+                let found = context.backend.executed(number)?;
+                heads.extend(found.map(|(block, receipts)| NewHead { block, receipts }));
             }
             Ok(heads)
         };
@@ -192,13 +191,14 @@ impl Feed {
         }
     }
 
-    async fn logs(&mut self, filter: &Filter) -> Result<(), End> {
+    async fn logs(&mut self, standing: &Standing) -> Result<(), End> {
         loop {
             for head in self.next_heads().await? {
-                if !filter.matches_bloom(head.block.header.logs_bloom) {
+                if !standing.may_match(head.block.header.logs_bloom) {
                     continue;
                 }
-                for log in convert::block_logs(&head.block, &head.receipts, |log| logs::matches(filter, log)) {
+                for log in convert::block_logs(&head.block, &head.receipts, |log| logs::matches(&standing.filter, log))
+                {
                     self.send(&log).await?;
                 }
             }
