@@ -170,7 +170,8 @@ async fn settle(server: &Server) -> Result<()> {
     let rpc = Rpc::new(&format!("http://127.0.0.1:{}", server.port))?;
     let Ok(status) = rpc.status().await else { return Ok(()) };
     let last = status.latest.number();
-    let done = until(PATIENCE, LOOK, async || rpc.status().await.ok().filter(|status| status.safe.number() >= last)).await;
+    let done =
+        until(PATIENCE, LOOK, async || rpc.status().await.ok().filter(|status| status.safe.number() >= last)).await;
     done.map(drop).ok_or_else(|| eyre!("{}: block {last} did not get to L1", server.name))
 }
 

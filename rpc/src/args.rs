@@ -234,7 +234,7 @@ fn prefixed_bytes(text: &str) -> Result<Vec<u8>, &'static str> {
 }
 
 /// 32 bytes, with prefix.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct HashArg(pub(crate) B256);
 
 impl<'de> Deserialize<'de> for HashArg {

@@ -89,6 +89,8 @@ pub const MAX_BATCHES: u64 = 256;
 pub const SYNC_SEND_DEFAULT: Duration = Duration::from_secs(2);
 /// Longest wait of `eth_sendRawTransactionSync`.
 pub const SYNC_SEND_MAX: Duration = Duration::from_secs(20);
+/// Transactions of one receipt subscription (geth's figure).
+pub const MAX_RECEIPT_HASHES: usize = 200;
 /// Missed heads that a lagging subscription re-reads before it is closed.
 pub const MAX_HEAD_BACKFILL: u64 = 1_024;
 
