@@ -512,7 +512,8 @@ impl Batcher {
         self.retry_deferred().await
     }
 
-    /// A certified batch that differs from our chain is the worst that can happen: say so loudly. The challenger acts on it.
+    /// A certified batch that differs from our chain is the worst that can happen: say so loudly. People must act on it; no
+    /// program does yet.
     async fn compare(&self, header: &BatchHeader, parent: ParentBatch) -> Result<(), BatcherError> {
         let (header, params, chain) = (header.clone(), self.config.params.clone(), self.chain.clone());
         let index = header.index;
