@@ -160,6 +160,7 @@ async fn start(config: Config, faults: &Faults) -> eyre::Result<(Parts, Flows, R
     }
     let (committer, announcements) = Committer::new(chain.clone(), transactions.clone(), events.clone());
     let keeper = HeadsKeeper::new(store.clone());
+    keeper.forget_unfinal()?;
 
     let start = first_l1_block(&chain, &keeper)?;
     // The head's own origin was final when it was decided; sets up to it must be known before anything is asked of them.
