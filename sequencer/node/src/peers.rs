@@ -15,7 +15,7 @@ use crate::{
     vitals::Vitals,
 };
 
-/// Gossiped messages whose transactions are being recovered at the same time.
+/// Gossiped messages whose transactions are judged or wait for it.
 const MAX_JUDGING: usize = 64;
 /// Blocks read for one answer to a peer.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;

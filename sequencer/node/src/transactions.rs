@@ -35,8 +35,10 @@ mod tests;
 
 /// Smallest tip the pool takes, in wei.
 pub const MIN_TIP: u128 = 1;
-/// Submissions that wait for a recovery worker; more are refused.
-const MAX_WAITING: usize = 4_096;
+/// Submissions of our own RPC that wait for a worker or are being judged; more are refused.
+const MAX_LOCAL: usize = 4_096;
+/// The same of peers. Theirs are apart, so that no peer can shut out our users.
+const MAX_REMOTE: usize = 4_096;
 /// Transactions waiting to be gossiped; beyond, peers get them from others or not at all.
 const GOSSIP_QUEUE: usize = 8_192;
 
@@ -63,7 +65,10 @@ pub struct Transactions {
     events: broadcast::Sender<ChainEvent>,
     gossip: mpsc::Sender<Bytes>,
     arrivals: Notify,
-    waiting: Semaphore,
+    local: Arc<Semaphore>,
+    remote: Arc<Semaphore>,
+    /// Messages of peers whose transactions are judged at the same time: one core is left for everything else.
+    judging: Arc<Semaphore>,
     /// Only in the devnet's faulty binary: whose transactions are dropped.
     censored: Option<Address>,
     /// None: transactions of our own RPC do not survive a restart.
@@ -82,9 +87,11 @@ impl Transactions {
         let (gossip, outgoing) = mpsc::channel(GOSSIP_QUEUE);
         let base_fee = next_base_fee(&chain.head().header, &chain.genesis().params);
         let pool = Mutex::new(Pool::new(limits, base_fee));
-        let waiting = Semaphore::new(MAX_WAITING);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let [local, remote, judging] =
+            [MAX_LOCAL, MAX_REMOTE, cores.saturating_sub(1).max(1)].map(|places| Arc::new(Semaphore::new(places)));
         let (blocks, arrivals, journal) = (AtomicU64::new(0), Notify::new(), Mutex::default());
-        let this = Self { chain, pool, blocks, events, gossip, arrivals, waiting, censored, journal };
+        let this = Self { chain, pool, blocks, events, gossip, arrivals, local, remote, judging, censored, journal };
         (Arc::new(this), outgoing)
     }
 
@@ -117,10 +124,16 @@ impl Transactions {
     /// # Errors
     /// See [`SubmitError`].
     pub async fn submit(self: &Arc<Self>, raw: Bytes, origin: Origin) -> Result<B256, SubmitError> {
-        let _place = self.waiting.try_acquire().map_err(|_| SubmitError::PoolFull)?;
+        let places = match origin {
+            Origin::Local => &self.local,
+            Origin::Remote => &self.remote,
+        };
+        let place = Arc::clone(places).try_acquire_owned().map_err(|_| SubmitError::PoolFull)?;
         let this = self.clone();
         let work = move || {
             let arrived_ms = now_ms();
+            // Until the work is done, whoever waits for it: work whose caller is gone stays in the worker's queue.
+            let _place = place;
             let hash = this.admit(&raw, origin, arrived_ms)?;
             if origin == Origin::Local {
                 this.note(Entry { arrived_ms, raw });
@@ -133,11 +146,16 @@ impl Transactions {
 
     /// The same for what a peer sent in one message: one after the other, on one worker.
     pub async fn submit_all(self: &Arc<Self>, raw: Vec<Bytes>) -> Vec<Result<B256, SubmitError>> {
-        let places = u32::try_from(raw.len()).ok().and_then(|count| self.waiting.try_acquire_many(count).ok());
-        let Some(_places) = places else { return vec![Err(SubmitError::PoolFull)] };
+        let acquire = |count| Arc::clone(&self.remote).try_acquire_many_owned(count).ok();
+        let Some(places) = u32::try_from(raw.len()).ok().and_then(acquire) else {
+            return vec![Err(SubmitError::PoolFull)];
+        };
+        // Never closed.
+        let Ok(turn) = Arc::clone(&self.judging).acquire_owned().await else { return Vec::new() };
         let this = self.clone();
         let work = move || {
             let arrived_ms = now_ms();
+            let _held = (places, turn);
             raw.iter().map(|one| this.admit(one, Origin::Remote, arrived_ms)).collect()
         };
         tokio::task::spawn_blocking(work).await.unwrap_or_default()
