@@ -131,10 +131,10 @@ impl Transactions {
         let place = Arc::clone(places).try_acquire_owned().map_err(|_| SubmitError::PoolFull)?;
         let this = self.clone();
         let work = move || {
-            let arrived_ms = now_ms();
             // Until the work is done, whoever waits for it: work whose caller is gone stays in the worker's queue.
             let _place = place;
             let hash = this.admit(&raw, origin, arrived_ms)?;
+            let arrived_ms = now_ms();
             if origin == Origin::Local {
                 this.note(Entry { arrived_ms, raw });
             }
@@ -154,9 +154,9 @@ impl Transactions {
         let Ok(turn) = Arc::clone(&self.judging).acquire_owned().await else { return Vec::new() };
         let this = self.clone();
         let work = move || {
-            let arrived_ms = now_ms();
             let _held = (places, turn);
             raw.iter().map(|one| this.admit(one, Origin::Remote, arrived_ms)).collect()
+            let arrived_ms = now_ms();
         };
         tokio::task::spawn_blocking(work).await.unwrap_or_default()
     }
@@ -197,7 +197,7 @@ impl Transactions {
     /// the pool drop.
     fn add(
         &self,
-        incoming: Incoming,
+        mut incoming: Incoming,
         origin: Origin,
         arrived_ms: u64,
     ) -> Result<(Result<Added, PoolError>, Vec<PoolEvent>), StateError> {
@@ -210,15 +210,25 @@ impl Transactions {
             min_tip: MIN_TIP,
         };
         loop {
+        let mut dropped = Vec::new();
             let seen = self.blocks.load(Ordering::Acquire);
             let account = self.account(incoming.sender())?;
             let mut pool = self.pool.lock();
             // An account as it was before a block that the pool has seen would be taken for newer than that block.
-            if self.blocks.load(Ordering::Acquire) == seen {
-                let dropped = pool.reprice(self.chain.next_data_rate());
+            if self.blocks.load(Ordering::Acquire) != seen {
+                continue;
+            }
+            dropped.extend(pool.reprice(self.chain.next_data_rate()));
+            if incoming.is_complete() {
                 return Ok((pool.add(incoming, &account, &env, arrived_ms, origin), dropped));
             }
         }
+            // What is refused anyway is refused before its authorities are recovered, and they are recovered off the lock.
+            if let Err(refusal) = pool.check(&incoming, &account, &env) {
+                return Ok((Err(refusal), dropped));
+            }
+            drop(pool);
+            incoming.recover_authorities();
     }
 
     /// Writes a transaction of our own RPC into the journal.
