@@ -44,8 +44,9 @@ const GOSSIP_QUEUE: usize = 8_192;
 
 /// Time within which a journaled transaction reaches the disk.
 pub const SYNC_INTERVAL: Duration = Duration::from_secs(1);
-/// Milliseconds after which a transaction of our own RPC that waits still is announced once more.
-const REPEAT_MS: u64 = 15_000;
+/// Milliseconds after which a transaction of our own RPC that waits still is announced once more. The network drops repetitions within
+/// half a minute.
+const REPEAT_MS: u64 = 35_000;
 /// Announcements of one such round.
 const MAX_REPEATED: usize = 1_000;
 
@@ -133,8 +134,8 @@ impl Transactions {
         let work = move || {
             // Until the work is done, whoever waits for it: work whose caller is gone stays in the worker's queue.
             let _place = place;
-            let hash = this.admit(&raw, origin, arrived_ms)?;
             let arrived_ms = now_ms();
+            let hash = this.admit(&raw, origin, arrived_ms)?;
             if origin == Origin::Local {
                 this.note(Entry { arrived_ms, raw });
             }
@@ -155,8 +156,8 @@ impl Transactions {
         let this = self.clone();
         let work = move || {
             let _held = (places, turn);
-            raw.iter().map(|one| this.admit(one, Origin::Remote, arrived_ms)).collect()
             let arrived_ms = now_ms();
+            raw.iter().map(|one| this.admit(one, Origin::Remote, arrived_ms)).collect()
         };
         tokio::task::spawn_blocking(work).await.unwrap_or_default()
     }
@@ -209,8 +210,8 @@ impl Transactions {
             block_gas_limit: rules.params.gas_limit.saturating_sub(ATTRIBUTES_GAS),
             min_tip: MIN_TIP,
         };
-        loop {
         let mut dropped = Vec::new();
+        loop {
             let seen = self.blocks.load(Ordering::Acquire);
             let account = self.account(incoming.sender())?;
             let mut pool = self.pool.lock();
@@ -222,13 +223,13 @@ impl Transactions {
             if incoming.is_complete() {
                 return Ok((pool.add(incoming, &account, &env, arrived_ms, origin), dropped));
             }
-        }
             // What is refused anyway is refused before its authorities are recovered, and they are recovered off the lock.
             if let Err(refusal) = pool.check(&incoming, &account, &env) {
                 return Ok((Err(refusal), dropped));
             }
             drop(pool);
             incoming.recover_authorities();
+        }
     }
 
     /// Writes a transaction of our own RPC into the journal.
