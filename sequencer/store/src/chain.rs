@@ -72,7 +72,6 @@ pub(crate) struct Chain {
 pub(crate) struct Inner {
     pub(crate) db: DB,
     pub(crate) config: StoreConfig,
-    pub(crate) genesis: B256,
     /// First diff that was there at opening, of those the proof window wants.
     pub(crate) diffs_from: u64,
     pub(crate) chain: RwLock<Chain>,
@@ -198,22 +197,10 @@ impl Store {
         }
     }
 
-    /// The hash of the genesis block.
-    #[must_use]
-    pub fn genesis_hash(&self) -> B256 {
-        self.inner().genesis
-    }
-
     /// All heads at one instant.
     #[must_use]
     pub fn heads(&self) -> Heads {
         self.inner().chain.read().heads
-    }
-
-    /// The head block's header.
-    #[must_use]
-    pub fn latest_header(&self) -> Arc<Sealed<Header>> {
-        Arc::clone(&self.head_state().header)
     }
 
     pub(crate) fn head_state(&self) -> Arc<RecentState> {

@@ -128,7 +128,6 @@ fn required(db: &DB, name: &[u8], length: usize) -> Result<Vec<u8>, StoreError> 
 
 /// Rebuilds what is kept in memory and holds it against the head's header.
 fn load(db: DB, config: StoreConfig) -> Result<Inner, StoreError> {
-    let genesis = B256::from_slice(&required(&db, META_GENESIS, 32)?);
     let head = |name| required(&db, name, 40).and_then(|bytes| decode_head(&bytes));
     let heads = Heads { latest: head(META_LATEST)?, safe: head(META_SAFE)?, finalized: head(META_FINALIZED)? };
     let next_unsettled = read_u64(&required(&db, META_UNSETTLED, 8)?)?;
@@ -166,7 +165,6 @@ fn load(db: DB, config: StoreConfig) -> Result<Inner, StoreError> {
     let one = NonZeroUsize::MIN;
     let chain = Chain { recent, unsettled, next_unsettled, kept, heads };
     Ok(Inner {
-        genesis,
         diffs_from,
         chain: RwLock::new(chain),
         commit: Mutex::new(()),

@@ -85,33 +85,6 @@ impl Store {
         &self.inner().config
     }
 
-    /// Drops what is needed only for states before `height`; states from `height` on stay readable. Walks all history: not
-    /// for the hot path.
-    ///
-    /// # Errors
-    /// Beyond the finalized head; the disk.
-    pub fn prune_history_before(&self, height: u64) -> Result<(), StoreError> {
-        let inner = self.inner();
-        let finalized = self.heads().finalized.height;
-        if height > finalized {
-            return Err(StoreError::Head {
-                head: "pruned",
-                from: self.kept_from(),
-                to: height,
-                reason: "only final states may go",
-            });
-        }
-        let _settling = inner.settle.lock();
-        inner.check()?;
-        if height <= self.kept_from() {
-            return Ok(());
-        }
-        // Refuse the old states first, for readers and for a crash in between.
-        self.put(META, META_KEPT_FROM, &height_key(height), false)?;
-        inner.chain.write().kept.state = height;
-        inner.note(inner.prune_all_history(height))
-    }
-
     /// One step towards what the configured [`crate::Retention`] keeps: some blocks of each kind, final and settled
     /// ones only. Call it again until it reports nothing.
     ///
