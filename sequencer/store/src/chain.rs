@@ -77,8 +77,11 @@ pub(crate) struct Inner {
     pub(crate) chain: RwLock<Chain>,
     /// Held by the one who commits a block.
     pub(crate) commit: Mutex<()>,
-    /// Held by the one who settles or prunes.
+    /// Held by the one who settles.
     pub(crate) settle: Mutex<()>,
+    /// Held by the one who prunes. Not the settler's: a commit may wait for settling, and a first pruning walks all history. The two do
+    /// not meet, for pruning touches settled heights only and settling writes those after them.
+    pub(crate) pruning: Mutex<()>,
     /// Candidates whose block may be committed next.
     pub(crate) candidates: Mutex<LruCache<(B256, B256), Arc<Candidate>>>,
     /// The first failure that the caller must halt for; nothing is written after it.

@@ -163,6 +163,7 @@ fn load(db: DB, config: StoreConfig) -> Result<Inner, StoreError> {
         return Err(StoreError::Corrupt(format!("the head {} is not the newest state", heads.latest.height)));
     }
     let one = NonZeroUsize::MIN;
+        pruning: Mutex::new(()),
     let chain = Chain { recent, unsettled, next_unsettled, kept, heads };
     Ok(Inner {
         diffs_from,
