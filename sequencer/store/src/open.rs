@@ -75,10 +75,10 @@ impl Store {
     /// Opens an existing database of the chain with this genesis hash.
     ///
     /// # Errors
-    /// [`StoreError::Placement`] when there is none, [`StoreError::Foreign`] when it is not ours or too new,
+    /// [`StoreError::Placement`] when there is none or nothing is in it yet, [`StoreError::Foreign`] when it is not ours or too new,
     /// [`StoreError::Locked`], [`StoreError::Corrupt`] when the state does not have the root of the head's header.
     pub fn open(path: &Path, genesis: B256, config: &StoreConfig) -> Result<Self, StoreError> {
-        if !Self::exists(path) {
+        if !path.join(CURRENT).is_file() {
             return Err(StoreError::Placement(format!("no database in {}", path.display())));
         }
         let db = open_database(path, config)?;
@@ -101,12 +101,6 @@ impl Store {
             )));
         }
         Self::start(load(db, config.clone())?)
-    }
-
-    /// Whether `path` holds a database, initialised or not.
-    #[must_use]
-    pub fn exists(path: &Path) -> bool {
-        path.join(CURRENT).is_file()
     }
 }
 
@@ -163,13 +157,13 @@ fn load(db: DB, config: StoreConfig) -> Result<Inner, StoreError> {
         return Err(StoreError::Corrupt(format!("the head {} is not the newest state", heads.latest.height)));
     }
     let one = NonZeroUsize::MIN;
-        pruning: Mutex::new(()),
     let chain = Chain { recent, unsettled, next_unsettled, kept, heads };
     Ok(Inner {
         diffs_from,
         chain: RwLock::new(chain),
         commit: Mutex::new(()),
         settle: Mutex::new(()),
+        pruning: Mutex::new(()),
         candidates: Mutex::new(LruCache::new(NonZeroUsize::new(CANDIDATES).unwrap_or(one))),
         failure: std::sync::OnceLock::new(),
         headers: Mutex::new(LruCache::new(config.cached_headers)),
