@@ -105,6 +105,7 @@ async fn an_l1_block_counts_as_worked_through_when_the_blocks_of_its_batches_are
     view.send_replace(seen(8));
     until("the batch is noted", || store.last_batch().unwrap().is_some()).await;
     assert_eq!(*node.vitals.derived.lock(), Some(position(7)), "the batch's block is missing");
+    assert!(!node.vitals.is_behind_l1(71) && node.vitals.is_behind_l1(72));
     node.chain.commit(built, None).unwrap();
     until("the block has come", || *node.vitals.derived.lock() == Some(position(8))).await;
     assert_eq!(store.heads().safe.height, 1);
