@@ -404,7 +404,7 @@ impl Batcher {
 
     fn refuse(&mut self, header: &BatchHeader, proposer: Address, error: &Mismatch) {
         tracing::warn!(batch = header.index, %proposer, %error, "batch proposal refused");
-        metrics::counter!("batch_proposals_refused_total").increment(1);
+        metrics::counter!("horae_batch_proposals_refused_total").increment(1);
         self.status.send_modify(|status| {
             status.refused_proposals = status.refused_proposals.saturating_add(1);
             status.last_refusal = Some(format!("{proposer}: {error}"));
@@ -460,13 +460,13 @@ impl Batcher {
         // Even after success: the watcher needs a moment to see the batch, and posting again meanwhile would only fail.
         self.retry_post_ms = now_ms().saturating_add(self.config.post_timeout_ms);
         match result {
-            Ok(()) => metrics::counter!("batches_posted_total").increment(1),
+            Ok(()) => metrics::counter!("horae_batches_posted_total").increment(1),
             Err(SubmitError::Temporary(error)) => {
                 tracing::warn!(batch = header.index, error, "batch will be posted again")
             }
             Err(SubmitError::Refused(error)) => {
                 tracing::warn!(batch = header.index, error, "L1 refuses the batch");
-                metrics::counter!("batches_refused_by_l1_total").increment(1);
+                metrics::counter!("horae_batches_refused_by_l1_total").increment(1);
                 self.status.send_modify(|status| status.last_l1_refusal = Some(error));
                 // A batch that does not follow the tip right now was refused for that; it may follow again.
                 let tip = self.batches.tip();
@@ -507,7 +507,7 @@ impl Batcher {
             }
         }
         let tip = self.batches.tip();
-        metrics::gauge!("batch_tip").set(tip.index as f64);
+        metrics::gauge!("horae_batch_tip").set(tip.index as f64);
         self.status.send_modify(|status| status.tip = tip);
         self.retry_deferred().await
     }
@@ -520,7 +520,7 @@ impl Batcher {
         let found = blocking(move || contradiction(&header, &parent, &params, chain.as_ref())).await??;
         if let Some(field) = found {
             tracing::error!(batch = index, field, "batch on L1 contradicts the decided chain");
-            metrics::counter!("batch_contradictions_total").increment(1);
+            metrics::counter!("horae_batch_contradictions_total").increment(1);
         }
         Ok(())
     }

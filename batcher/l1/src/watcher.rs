@@ -216,7 +216,7 @@ impl L1Watcher {
             if !replaced.is_empty() {
                 let from = replaced.last().map(|block| block.origin.number);
                 tracing::warn!(from, blocks = replaced.len(), "L1 reorg");
-                metrics::counter!("l1_reorgs_total").increment(1);
+                metrics::counter!("horae_l1_reorgs_total").increment(1);
             }
             let dropped = replaced.iter().flat_map(|old| old.batches.iter().rev().cloned()).map(L1Event::BatchDropped);
             let included = block.batches.iter().cloned().map(L1Event::BatchIncluded);
@@ -244,14 +244,14 @@ impl L1Watcher {
         if !self.make_room(block.origin.number).await {
             return false;
         }
-        metrics::gauge!("l1_finalized").set(block.origin.number as f64);
+        metrics::gauge!("horae_l1_finalized").set(block.origin.number as f64);
         self.finals.insert(block.clone());
         self.events.send(L1Event::Final(block)).await.is_ok()
     }
 
     fn publish(&self, window: &Window, safe: L1Position) {
         let view = L1View { latest: window.tip(), safe, finalized: window.anchor() };
-        metrics::gauge!("l1_latest").set(view.latest.number as f64);
+        metrics::gauge!("horae_l1_latest").set(view.latest.number as f64);
         self.view.send_replace(Some(view));
     }
 }
