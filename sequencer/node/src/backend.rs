@@ -310,10 +310,9 @@ impl Backend for NodeBackend {
     }
 
     fn readiness(&self) -> Result<(), String> {
-        if self.l1.borrow().is_none() {
-            return Err("L1 has not answered yet".to_owned());
-        }
-        if self.sync_progress().is_some() {
+        let Some(view) = *self.l1.borrow() else { return Err("L1 has not answered yet".to_owned()) };
+        // No peer tells a node that follows L1 alone how far the others are.
+        if self.sync_progress().is_some() || !self.forwards && self.vitals.is_behind_l1(view.latest.number) {
             return Err("catching up".to_owned());
         }
         Ok(())
