@@ -432,7 +432,7 @@ fn bombs_are_defused() {
         (1_000_000, &calling, parity(&[TraceType::Trace]), false),
         (CALL_GAS_CAP, &hashing, erc7562.clone(), true),
         (CALL_GAS_CAP, &with_code("63ffffffff5f20"), erc7562.clone(), false),
-        (2_000_000, &siblings, erc7562, true),
+        (1_300_000, &siblings, erc7562, true),
         (0x170_0000, &siblings, geth(json!({ "tracer": "flatCallTracer" })), true),
     ] {
         let outcome = within(gas, environment, &recording);
