@@ -1,7 +1,12 @@
-//! Call frames as geth's tracers show them: nested, and with geth's words for what went wrong.
+//! Recorded frames as tracers show them: nested or in a row, and with geth's words for what went wrong.
+
+use std::mem;
 
 use alloy_primitives::map::HashMap;
-use alloy_rpc_types_trace::geth::{CallConfig, CallFrame, erc7562::Erc7562Frame};
+use alloy_rpc_types_trace::{
+    geth::{CallConfig, CallFrame, erc7562::Erc7562Frame},
+    parity::TransactionTrace,
+};
 use revm::interpreter::{InstructionResult, Interpreter, interpreter::EthInterpreter, interpreter_types::Jumps};
 use revm_inspectors::tracing::types::CallTraceNode;
 
@@ -104,6 +109,41 @@ pub(crate) fn nested(nodes: &[CallTraceNode], config: CallConfig, faults: &Fault
         }
     }
     CallFrame::default()
+}
+
+/// The frames of OpenEthereum's traces, one behind the other, each with its place: which call of which call. Here, too, the
+/// library's way takes time that grows with the square of their number. `explain` may have better words for an error.
+pub(crate) fn flat(
+    nodes: &[CallTraceNode],
+    explain: impl Fn(&CallTraceNode, &str) -> Option<String>,
+) -> Vec<TransactionTrace> {
+    let mut places = vec![Vec::new(); nodes.len()];
+    let mut traces = Vec::with_capacity(nodes.len());
+    let mut unordered = false;
+    for (number, node) in nodes.iter().enumerate() {
+        let place = places.get_mut(number).map(mem::take).unwrap_or_default();
+        for (position, child) in node.children.iter().enumerate() {
+            if let Some(below) = places.get_mut(*child) {
+                below.clone_from(&place);
+                below.push(position);
+            }
+        }
+        if node.is_precompile() {
+            continue;
+        }
+        let end = node.parity_selfdestruct_trace([&place[..], &[node.children.len()]].concat());
+        let mut trace = node.parity_transaction_trace(place);
+        trace.error = trace.error.map(|error| explain(node, &error).unwrap_or(error));
+        trace.subtraces = trace.subtraces.saturating_add(usize::from(end.is_some()));
+        // A self-destruction comes behind all calls of its frame.
+        unordered |= end.is_some();
+        traces.push(trace);
+        traces.extend(end);
+    }
+    if unordered {
+        traces.sort_by(|one, other| one.trace_address.cmp(&other.trace_address));
+    }
+    traces
 }
 
 /// Puts geth's words into the frames of `erc7562Tracer`.

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, Log, U256};
-use alloy_rpc_types_trace::geth::{
-    CallConfig, CallFrame, DefaultFrame, GethDebugBuiltInTracerType, GethDebugTracerConfig, GethDebugTracerType,
-    GethDebugTracingOptions, GethTrace, PreStateFrame, call::FlatCallFrame, mux::MuxFrame,
+use alloy_rpc_types_trace::{
+    geth::{
+        CallConfig, CallFrame, DefaultFrame, GethDebugBuiltInTracerType, GethDebugTracerConfig, GethDebugTracerType,
+        GethDebugTracingOptions, GethTrace, PreStateFrame, call::FlatCallFrame, mux::MuxFrame,
+    },
+    parity::{LocalizedTransactionTrace, TransactionTrace},
 };
 use op_revm::OpTransaction;
 use revm::{
@@ -26,7 +29,7 @@ use crate::{
     guard::RecordingCost,
     overlay::Overlay,
     session::Transacted,
-    trace::{PLACED_FRAME_BYTES, STEP_BYTES},
+    trace::STEP_BYTES,
     words,
 };
 
@@ -160,9 +163,7 @@ impl Member {
     fn cost(&self) -> RecordingCost {
         match &self.inspector {
             DebugInspector::FourByte(..) | DebugInspector::Noop(..) => RecordingCost::NONE,
-            DebugInspector::FlatCallTracer(..) => {
-                RecordingCost { frame: PLACED_FRAME_BYTES, places: true, ..RecordingCost::CALLS }
-            }
+            DebugInspector::FlatCallTracer(..) => RecordingCost { places: true, ..RecordingCost::CALLS },
             DebugInspector::Erc7562Tracer(..) => RecordingCost {
                 frame: NESTED_FRAME_BYTES,
                 entry: STEP_BYTES,
@@ -199,7 +200,16 @@ impl Member {
                 inspector.set_transaction_caller(tx.caller());
                 return Ok(call_frame(inspector.traces().nodes(), *config, gas_used, faults).into());
             }
-            DebugInspector::FlatCallTracer(inspector) => inspector.set_transaction_gas_used(gas_used),
+            DebugInspector::FlatCallTracer(inspector) => {
+                inspector.set_transaction_gas_limit(tx.gas_limit());
+                inspector.set_transaction_caller(tx.caller());
+                inspector.set_transaction_gas_used(gas_used);
+                let traces = frames::flat(inspector.traces().nodes(), |node, error| match self.parity_errors {
+                    true => words::parity(error).map(str::to_owned),
+                    false => faults.frame(node.idx),
+                });
+                return Ok(GethTrace::FlatCallTracer(localized(traces, context, block)));
+            }
             _ => {}
         }
         let trace = self.inspector.get_result(Some(context), tx, block, outcome, state);
@@ -210,26 +220,10 @@ impl Member {
         match &mut trace {
             GethTrace::Default(frame) => complete(frame, outcome, faults),
             GethTrace::Erc7562Tracer(frame) => frames::explain(frame, faults),
-            GethTrace::FlatCallTracer(traces) => self.explain_flat(traces, faults),
             GethTrace::PreStateTracer(frame) if !self.include_empty => drop_empty(frame, state)?,
             _ => {}
         }
         Ok(trace)
-    }
-
-    fn explain_flat(&self, traces: &mut FlatCallFrame, faults: &Faults) {
-        let DebugInspector::FlatCallTracer(inspector) = &self.inspector else { return };
-        // Self-destructions are no frames, and of calls to precompiles only frames exist.
-        let shown = inspector.traces().nodes().iter().filter(|node| !node.is_precompile());
-        let calls = traces.iter_mut().map(|trace| &mut trace.trace).filter(|trace| !trace.action.is_selfdestruct());
-        for (node, call) in shown.zip(calls) {
-            let Some(error) = &call.error else { continue };
-            let known = match self.parity_errors {
-                true => words::parity(error).map(str::to_owned),
-                false => faults.frame(node.idx),
-            };
-            call.error = known.or_else(|| call.error.take());
-        }
     }
 }
 
@@ -238,6 +232,17 @@ fn call_frame(nodes: &[CallTraceNode], config: CallConfig, gas_used: u64, faults
     let mut frame = frames::nested(nodes, config, faults);
     frame.gas_used = U256::from(gas_used);
     frame
+}
+
+fn localized(traces: Vec<TransactionTrace>, context: TransactionContext, block: &BlockEnv) -> FlatCallFrame {
+    let place = |trace| LocalizedTransactionTrace {
+        trace,
+        block_hash: context.block_hash,
+        block_number: Some(block.number.saturating_to()),
+        transaction_hash: context.tx_hash,
+        transaction_position: context.tx_index.and_then(|index| u64::try_from(index).ok()),
+    };
+    traces.into_iter().map(place).collect()
 }
 
 /// Without a frame (a plain transfer) the library knows neither gas nor outcome.

@@ -22,11 +22,12 @@ use revm::{
     context::{CfgEnv, TxEnv},
     inspector::NoOpInspector,
 };
-use revm_inspectors::tracing::{TracingInspector, TracingInspectorConfig, TransactionContext};
+use revm_inspectors::tracing::{TracingInspector, TracingInspectorConfig, TransactionContext, types::CallTraceNode};
 
 use crate::{
     call::{CALL_GAS_CAP, CallEnvironment, CallError, CallRequest, Overrides},
     env::{self, ChainConfig, Ctx},
+    frames,
     geth::GethTracer,
     guard::{Guarded, Interrupt, RecordingCost},
     overlay::Overlay,
@@ -38,9 +39,7 @@ use crate::{
 pub const MAX_RECORDED_BYTES: usize = 96 * 1024 * 1024;
 /// Bytes counted for a recorded instruction besides stack and memory.
 pub(crate) const STEP_BYTES: usize = 200;
-/// Bytes counted for a frame with its place in the tree besides what every frame counts: the library looks for it among all
-/// siblings, so that this also bounds how many there are.
-pub(crate) const PLACED_FRAME_BYTES: usize = 1_536;
+
 /// Bytes counted for an account of which a trace shows the state, besides its code, and for one of its slots.
 const ACCOUNT_BYTES: usize = 200;
 const SLOT_BYTES: usize = 100;
@@ -228,7 +227,6 @@ impl Replay {
         let config = TracingInspectorConfig::from_parity_config(types).set_state_diffs(steps);
         let mut tracer = TracingInspector::new(config);
         let cost = RecordingCost {
-            frame: if calls { PLACED_FRAME_BYTES } else { 0 },
             places: calls,
             code: steps,
             entry: if steps { STEP_BYTES } else { 0 },
@@ -239,16 +237,14 @@ impl Replay {
         if types.contains(&TraceType::StateDiff) {
             self.charge_state(&outcome)?;
         }
-        let builder = tracer.with_transaction_gas_used(outcome.result.tx_gas_used()).into_parity_builder();
+        tracer.set_transaction_gas_used(outcome.result.tx_gas_used());
+        let explain = |_: &CallTraceNode, error: &str| words::parity(error).map(str::to_owned);
+        let trace = if calls { frames::flat(tracer.traces().nodes(), explain) } else { Vec::new() };
+        let rest = types.iter().copied().filter(|kind| *kind != TraceType::Trace).collect();
         let overlay = self.session.overlay()?;
-        let mut results = builder
-            .into_trace_results_with_state(&outcome, types, &*overlay)
-            .map_err(|error| CallError::Fatal(error.0.into()))?;
-        for trace in &mut results.trace {
-            if let Some(known) = trace.error.as_deref().and_then(words::parity) {
-                trace.error = Some(known.to_owned());
-            }
-        }
+        let results = tracer.into_parity_builder().into_trace_results_with_state(&outcome, &rest, &*overlay);
+        let mut results = results.map_err(|error| CallError::Fatal(error.0.into()))?;
+        results.trace = trace;
         if let Some(steps) = &mut results.vm_trace {
             keep_writes(steps);
         }

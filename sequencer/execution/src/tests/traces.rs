@@ -433,7 +433,8 @@ fn bombs_are_defused() {
         (CALL_GAS_CAP, &hashing, erc7562.clone(), true),
         (CALL_GAS_CAP, &with_code("63ffffffff5f20"), erc7562.clone(), false),
         (1_300_000, &siblings, erc7562, true),
-        (0x170_0000, &siblings, geth(json!({ "tracer": "flatCallTracer" })), true),
+        (20_000_000, &siblings, geth(json!({ "tracer": "flatCallTracer" })), false),
+        (20_000_000, &siblings, parity(&[TraceType::Trace]), false),
     ] {
         let outcome = within(gas, environment, &recording);
         assert_eq!(matches!(outcome, Err(CallError::TraceTooLarge)), too_large, "{recording:?}");
