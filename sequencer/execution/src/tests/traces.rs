@@ -424,10 +424,14 @@ fn bombs_are_defused() {
     let hashing = with_code("630d0000005f20");
     // The same to an account without code.
     let siblings = with_code(&format!("5b5f5f5f5f5f73{}5af1505f56", hex::encode(BOB)));
+    // staticcall(gas, identity, 0, 64 KiB, 0, 0); pop; jumpdest; push1 12; jump: each instruction shows what came back.
+    let returned = with_code("5f5f620100005f60045afa505b600c56");
     let erc7562 = geth(json!({ "tracer": "erc7562Tracer" }));
     for (gas, environment, recording, too_large) in [
         (5_000_000, &reading, geth(json!({})), true),
         (5_000_000, &reading, geth(json!({ "disableStorage": true })), false),
+        (1_000_000, &returned, geth(json!({ "enableReturnData": true })), true),
+        (1_000_000, &returned, geth(json!({})), false),
         (1_000_000, &calling, parity(&[TraceType::VmTrace]), true),
         (1_000_000, &calling, parity(&[TraceType::Trace]), false),
         (CALL_GAS_CAP, &hashing, erc7562.clone(), true),
