@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_consensus::Header;
-use alloy_eips::{eip2930::AccessList, eip7702::SignedAuthorization};
+use alloy_eips::{BlockNumHash, eip2930::AccessList, eip7702::SignedAuthorization};
 use alloy_primitives::{Address, B256, Bytes, Log, Sealed, U256};
 use op_revm::OpHaltReason;
 use protocol::{
@@ -15,13 +15,15 @@ use revm::{
     Inspector,
     context::result::ExecutionResult,
     context_interface::result::{HaltReason, InvalidTransaction},
+    inspector::NoOpInspector,
 };
 use revm_inspectors::access_list::AccessListInspector;
 
 use crate::{
     env::{ChainConfig, Ctx, ExecutionError},
+    guard::{Guarded, Interrupt, RecordingCost},
     header,
-    session::{Interrupt, Session, StepCost},
+    session::Session,
     words,
 };
 
@@ -90,6 +92,8 @@ pub struct CallEnvironment {
     pub config: ChainConfig,
     /// The block the call believes to be in.
     pub header: Header,
+    /// The block below that one, for `BLOCKHASH`: an override of the height does not move it.
+    pub parent: BlockNumHash,
     /// The state it runs on.
     pub state: Arc<dyn StateReader>,
     /// State overrides.
@@ -110,8 +114,7 @@ impl CallEnvironment {
     /// In `block`, on the state after it (`eth_call` with a block number, as geth).
     #[must_use]
     pub fn at(config: &ChainConfig, block: &Header, state: Arc<dyn StateReader>) -> Self {
-        let (config, header) = (config.clone(), block.clone());
-        Self { config, header, state, overrides: Overrides::new(), blob_base_fee: None, interrupt: None }
+        Self::new(config, block.clone(), state)
     }
 
     /// In the block that would follow `parent` at `timestamp_ms`, on the state after `parent` (estimates, `pending`).
@@ -125,14 +128,13 @@ impl CallEnvironment {
             deposits: Vec::new(),
         };
         let header = header::open_header(parent, &attributes, &config.params).unwrap_or_else(|| parent.inner().clone());
-        Self {
-            config: config.clone(),
-            header,
-            state,
-            overrides: Overrides::new(),
-            blob_base_fee: None,
-            interrupt: None,
-        }
+        Self::new(config, header, state)
+    }
+
+    fn new(config: &ChainConfig, header: Header, state: Arc<dyn StateReader>) -> Self {
+        let parent = BlockNumHash::new(header.number.saturating_sub(1), header.parent_hash);
+        let (config, overrides) = (config.clone(), Overrides::new());
+        Self { config, header, parent, state, overrides, blob_base_fee: None, interrupt: None }
     }
 }
 
@@ -179,6 +181,9 @@ pub enum CallError {
     /// The call fails with any amount of gas.
     #[error(transparent)]
     Failed(#[from] Failure),
+    /// The sender names a price and has nothing left to pay it with.
+    #[error("insufficient funds for transfer")]
+    Funds,
     /// The request may have, or its sender can pay, no more than this much gas, and that is not enough.
     #[error("gas required exceeds allowance ({0})")]
     Allowance(u64),
@@ -221,10 +226,14 @@ pub fn estimate_gas(environment: &CallEnvironment, request: &CallRequest) -> Res
     let most = most.min(CALL_GAS_CAP).min(MAX_TRANSACTION_GAS).min(environment.header.gas_limit);
     let allowance = simulation.affordable_gas(request)?;
     let mut high = most.min(allowance);
-    if simulation.is_plain_transfer(request)? && simulation.succeeds(request, TRANSFER_GAS)?.is_some() {
+    // What is wrong with a transfer is told by the run with all the gas it may have.
+    if simulation.is_plain_transfer(request)? && matches!(simulation.succeeds(request, TRANSFER_GAS), Ok(Some(_))) {
         return Ok(Estimate { gas: TRANSFER_GAS });
     }
-    let outcome = simulation.run(request, high)?;
+    let outcome = match simulation.run(request, high) {
+        Err(error) if wants_gas(&error) => return Err(CallError::Allowance(high)),
+        outcome => outcome?,
+    };
     if let Err(failure) = outcome.result {
         let starved = matches!(failure, Failure::Halt(OpHaltReason::Base(HaltReason::OutOfGas(_))));
         return Err(if starved { CallError::Allowance(high) } else { failure.into() });
@@ -288,7 +297,7 @@ pub fn create_access_list(
 /// One request's runs, on one throw-away state; what it reads once it keeps for its further runs.
 struct Simulation {
     session: Session,
-    /// What the last run's storage writes needed; see [`Guard`](crate::session::Guard).
+    /// What the last run's storage writes needed; see [`Guard`](crate::guard::Guard).
     least_for_writes: Option<u64>,
 }
 
@@ -298,13 +307,7 @@ impl Simulation {
     }
 
     fn run(&mut self, request: &CallRequest, gas: u64) -> Result<CallOutcome, CallError> {
-        let tx = self.session.tx_env(request, gas)?;
-        let rules = self.session.call_rules(request.max_fee_per_gas > 0);
-        let mut guard = self.session.guard(usize::MAX, StepCost::default());
-        let outcome = self.session.transact(rules, tx, &mut guard, |evm, tx| evm.inspect_one_tx(tx));
-        guard.verdict()?;
-        self.least_for_writes = guard.least_for_writes(gas);
-        Ok(outcome_of(outcome?.result))
+        self.inspect(request, gas, NoOpInspector)
     }
 
     fn inspect<I: Inspector<Ctx>>(
@@ -315,20 +318,19 @@ impl Simulation {
     ) -> Result<CallOutcome, CallError> {
         let tx = self.session.tx_env(request, gas)?;
         let rules = self.session.call_rules(request.max_fee_per_gas > 0);
-        let mut guard = self.session.guard(usize::MAX, StepCost::default());
-        let outcome = self.session.transact(rules, tx, (&mut guard, inspector), |evm, tx| evm.inspect_one_tx(tx));
+        let mut guard = self.session.guard(usize::MAX, RecordingCost::NONE);
+        let inspector = Guarded::new(&mut guard, inspector);
+        let outcome = self.session.transact(rules, tx, inspector, |evm, tx| evm.inspect_one_tx(tx));
         guard.verdict()?;
+        self.least_for_writes = guard.least_for_writes(gas);
         Ok(outcome_of(outcome?.result))
     }
 
     /// `Some` outcome when the call succeeds with this gas, `None` when it fails for want of it or otherwise.
     fn succeeds(&mut self, request: &CallRequest, gas: u64) -> Result<Option<CallOutcome>, CallError> {
-        use InvalidTransaction::{CallGasCostMoreThanGasLimit, GasFloorMoreThanGasLimit};
         match self.run(request, gas) {
             Ok(outcome) => Ok(outcome.result.is_ok().then_some(outcome)),
-            Err(CallError::Invalid(CallGasCostMoreThanGasLimit { .. } | GasFloorMoreThanGasLimit { .. }, _)) => {
-                Ok(None)
-            }
+            Err(error) if wants_gas(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -340,6 +342,9 @@ impl Simulation {
         }
         let balance = self.session.overlay()?.account(request.from)?.unwrap_or_default().balance;
         let left = balance.saturating_sub(request.value);
+        if left.is_zero() {
+            return Err(CallError::Funds);
+        }
         Ok(left.checked_div(U256::from(request.max_fee_per_gas)).unwrap_or(U256::MAX).saturating_to())
     }
 
@@ -349,6 +354,12 @@ impl Simulation {
         let code_hash = self.session.overlay()?.account(to)?.unwrap_or_default().code_hash;
         Ok(bare && code_hash == alloy_primitives::KECCAK256_EMPTY)
     }
+}
+
+/// Whether a call could not even begin with the gas it had.
+const fn wants_gas(error: &CallError) -> bool {
+    use InvalidTransaction::{CallGasCostMoreThanGasLimit, GasFloorMoreThanGasLimit};
+    matches!(error, CallError::Invalid(CallGasCostMoreThanGasLimit { .. } | GasFloorMoreThanGasLimit { .. }, _))
 }
 
 pub(crate) fn outcome_of(result: ExecutionResult<OpHaltReason>) -> CallOutcome {

@@ -27,7 +27,10 @@ mod code;
 mod collision;
 mod env;
 mod epoch;
+mod frames;
 mod genesis;
+mod geth;
+mod guard;
 mod header;
 pub mod memory;
 mod overlay;
@@ -53,11 +56,11 @@ pub use code::CodeCache;
 pub use env::{ChainConfig, ExecutionError};
 pub use epoch::{SeededSet, epoch_deposit};
 pub use genesis::{genesis_block, genesis_diff};
+pub use guard::Interrupt;
 pub use header::{HeaderField, check_header, next_base_fee};
 pub use pending::PendingState;
 pub use recover::{RecoverError, deposit, recover, recover_envelope, recover_with_deposits};
 pub use revm::context_interface::result::InvalidTransaction;
-pub use session::Interrupt;
 pub use simulate::{
     MAX_SIMULATED_BLOCKS, SimulateError, SimulateOptions, SimulatedBlock, SimulatedBlockRequest, simulate,
 };

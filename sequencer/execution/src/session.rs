@@ -1,68 +1,33 @@
 //! A throw-away state on which transactions run one after the other: calls, traces, simulations.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Instant,
-};
+use std::collections::BTreeMap;
 
 use alloy_consensus::Header;
-use alloy_primitives::{Address, B256, Bytes, Log, TxKind, U256, keccak256};
+use alloy_eips::BlockNumHash;
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
 use op_revm::{L1BlockInfo, OpHaltReason, OpSpecId, OpTransaction, OpTransactionError};
 use protocol::state::StateError;
 use revm::{
-    DatabaseCommit, Inspector,
-    bytecode::opcode as op,
+    DatabaseCommit,
     context::{BlockEnv, CfgEnv, TxEnv, result::ExecutionResult},
     context_interface::{
         either::Either,
         result::{EVMError, ResultAndState},
-    },
-    interpreter::{
-        CallInputs, CallOutcome as FrameOutcome, CreateInputs, CreateOutcome, Gas, InstructionResult, Interpreter,
-        InterpreterResult, interpreter::EthInterpreter, interpreter_types::Jumps,
     },
     state::Bytecode,
 };
 
 use crate::{
     build::fatal,
-    call::{AccountOverride, CALL_STIPEND, CallEnvironment, CallError, CallRequest, Overrides},
-    env::{self, Ctx, EvmError, ExecutionError},
+    call::{AccountOverride, CallEnvironment, CallError, CallRequest, Overrides},
+    env::{self, EvmError, ExecutionError},
+    guard::{Guard, Interrupt, RecordingCost},
     overlay::Overlay,
     precompiles::Precompiles,
 };
 
-/// Instructions between two looks at the interrupt flag.
-const FLAG_PERIOD: u32 = 1_024;
-/// Instructions between two looks at the clock.
-const CLOCK_PERIOD: u32 = 64;
-/// Input with which the oldest precompiles (signatures, hashes, identity) still answer within microseconds, in bytes.
-const BRIEF_INPUT: usize = 4_096;
-/// Bytes counted for a recorded call frame besides its data.
-const FRAME_BYTES: usize = 512;
-/// Bytes counted for a recorded log besides its data.
-const LOG_BYTES: usize = 192;
-/// Bytes of a stack word.
-const WORD_BYTES: usize = 32;
-/// How many times itself recorded stack and memory take until they are answered: each word becomes a text of its own.
-const SHOWN: usize = 4;
-
 /// What one transaction did: its result and the changes it made, which are not in the session's state yet.
 pub(crate) type Transacted = ResultAndState<OpHaltReason>;
-
-/// What ends an execution early, with [`CallError::Interrupted`].
-#[derive(Clone, Debug)]
-pub enum Interrupt {
-    /// Somebody raises the flag: a time limit.
-    Flag(Arc<AtomicBool>),
-    /// This moment comes, or code that no clock can stop is about to run (most precompiles): for executions on threads on which
-    /// others wait.
-    Brief(Instant),
-}
 
 /// Rules, block environment and state of a request.
 pub(crate) struct Session {
@@ -73,6 +38,8 @@ pub(crate) struct Session {
     precompiles: Precompiles,
     /// What `BLOBBASEFEE` gives instead of the floor, in wei.
     pub(crate) blob_base_fee: Option<u128>,
+    /// To calls that name no price, `BASEFEE` gives zero: contracts that compare the two never see a price below it (as geth).
+    pub(crate) free_calls: bool,
     interrupt: Option<Interrupt>,
 }
 
@@ -85,6 +52,7 @@ impl Session {
             overlay: Some(overlay),
             precompiles: Precompiles::mainnet(),
             blob_base_fee: None,
+            free_calls: false,
             interrupt,
         }
     }
@@ -96,12 +64,12 @@ impl Session {
             // No address says any more what takes long.
             return Err(CallError::Interrupted);
         }
-        let header = environment.header.clone();
-        let (parent, codes) = (header.number.saturating_sub(1), &environment.config.codes);
-        let overlay = Overlay::new(environment.state.clone(), parent, header.parent_hash, codes);
-        let interrupt = environment.interrupt.clone();
+        let BlockNumHash { number, hash } = environment.parent;
+        let overlay = Overlay::new(environment.state.clone(), number, hash, &environment.config.codes);
+        let (header, interrupt) = (environment.header.clone(), environment.interrupt.clone());
         let mut session = Self::new(environment.config.chain_id, header, overlay, interrupt);
         session.blob_base_fee = environment.blob_base_fee;
+        session.free_calls = true;
         session.set_overrides(&environment.overrides)?;
         Ok(session)
     }
@@ -149,15 +117,15 @@ impl Session {
     }
 
     /// A guard that lets `bytes` be recorded.
-    pub(crate) fn guard(&self, bytes: usize, cost: StepCost) -> Guard {
-        Guard {
-            interrupt: self.interrupt.clone(),
-            countdown: CLOCK_PERIOD,
-            left: bytes,
-            cost,
-            stop: None,
-            frames: 0,
-            write: None,
+    pub(crate) fn guard(&self, bytes: usize, cost: RecordingCost) -> Guard {
+        Guard::new(self.interrupt.clone(), bytes, cost)
+    }
+
+    /// An error when the time is up: for work that consists of many short steps.
+    pub(crate) fn check_time(&self) -> Result<(), CallError> {
+        match &self.interrupt {
+            Some(interrupt) if interrupt.raised() => Err(CallError::Interrupted),
+            _ => Ok(()),
         }
     }
 
@@ -174,12 +142,18 @@ impl Session {
         inspector: I,
         run: impl FnOnce(&mut env::Evm<I>, OpTransaction<TxEnv>) -> Result<ExecutionResult<OpHaltReason>, EvmError>,
     ) -> Result<Transacted, CallError> {
+        // Inspectors look at the clock between instructions, of which a transfer has none.
+        self.check_time()?;
         let Some(overlay) = self.overlay.take() else {
             return Err(ExecutionError::Evm("session used after a failure".into()).into());
         };
         let sender = tx.base.caller;
         let pays_l1 = tx.enveloped_tx.as_ref().is_some_and(|encoded| !encoded.is_empty());
-        let mut evm = env::evm(cfg, self.block_env(), overlay, self.precompiles.clone(), inspector);
+        let mut block = self.block_env();
+        if self.free_calls && cfg.disable_base_fee {
+            block.basefee = 0;
+        }
+        let mut evm = env::evm(cfg, block, overlay, self.precompiles.clone(), inspector);
         if !pays_l1 {
             // Neither does a deposit: the fee's parameters need not be read.
             evm.set_l1_fee(free_of_l1_fee(&self.header));
@@ -279,166 +253,4 @@ fn set_slots(overlay: &mut Overlay, address: Address, slots: &BTreeMap<B256, B25
         overlay.set_slot(address, U256::from_be_bytes(slot.0), U256::from_be_bytes(value.0))?;
     }
     Ok(())
-}
-
-/// What a recorded instruction counts.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct StepCost {
-    /// Bytes of an entry; zero when instructions are not recorded.
-    pub(crate) entry: usize,
-    /// The stack is recorded, too.
-    pub(crate) stack: bool,
-    /// The memory is recorded, too.
-    pub(crate) memory: bool,
-    /// Instructions that are recorded; later ones only run.
-    pub(crate) most: u64,
-    /// Neither calls nor logs are recorded.
-    pub(crate) quiet: bool,
-}
-
-/// Why an execution was ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
-    Interrupted,
-    TooLarge,
-}
-
-/// Ends an execution when the flag is raised or when more would be recorded than allowed. Stands before the inspector
-/// that records, so that an instruction is counted before it is kept.
-#[derive(Debug)]
-pub(crate) struct Guard {
-    interrupt: Option<Interrupt>,
-    countdown: u32,
-    left: usize,
-    cost: StepCost,
-    stop: Option<Stop>,
-    /// Calls and creations seen, the transaction's own included.
-    frames: usize,
-    /// Gas spent before the last storage write of the transaction's own frame, with that frame's limit.
-    write: Option<(u64, u64)>,
-}
-
-impl Guard {
-    /// Bytes that may still be recorded.
-    pub(crate) const fn left(&self) -> usize {
-        self.left
-    }
-
-    /// The least gas limit with which an execution that had `limit` reaches its storage writes, each of which must leave more
-    /// than a stipend (EIP-2200); `None` after inner calls, which make that harder to tell.
-    pub(crate) fn least_for_writes(&self, limit: u64) -> Option<u64> {
-        if self.frames > 1 {
-            return None;
-        }
-        let Some((spent, frame)) = self.write else { return Some(0) };
-        Some(limit.saturating_sub(frame).saturating_add(spent).saturating_add(CALL_STIPEND).saturating_add(1))
-    }
-
-    /// An error when the execution was ended.
-    pub(crate) const fn verdict(&self) -> Result<(), CallError> {
-        match self.stop {
-            None => Ok(()),
-            Some(Stop::Interrupted) => Err(CallError::Interrupted),
-            Some(Stop::TooLarge) => Err(CallError::TraceTooLarge),
-        }
-    }
-
-    /// Looks whether it is time to stop, if it is time to look.
-    fn look(&mut self, opcode: u8) {
-        self.countdown = self.countdown.saturating_sub(1);
-        let stop = match &self.interrupt {
-            None => return,
-            Some(Interrupt::Flag(flag)) if self.countdown == 0 => {
-                self.countdown = FLAG_PERIOD;
-                flag.load(Ordering::Relaxed)
-            }
-            Some(Interrupt::Brief(until)) if self.countdown == 0 || works_on_memory(opcode) => {
-                self.countdown = CLOCK_PERIOD;
-                Instant::now() >= *until
-            }
-            Some(_) => return,
-        };
-        if stop {
-            self.stop = Some(Stop::Interrupted);
-        }
-    }
-
-    /// For what belongs to a call, a creation or a log.
-    fn charge_frame(&mut self, bytes: usize) {
-        if !self.cost.quiet {
-            self.charge(bytes);
-        }
-    }
-
-    fn charge(&mut self, bytes: usize) {
-        match self.left.checked_sub(bytes) {
-            Some(left) => self.left = left,
-            None => self.stop = self.stop.or(Some(Stop::TooLarge)),
-        }
-    }
-}
-
-/// Instructions whose work grows with the memory they name: one may take as long as many others.
-const fn works_on_memory(opcode: u8) -> bool {
-    matches!(
-        opcode,
-        op::KECCAK256 | op::CALLDATACOPY | op::CODECOPY | op::EXTCODECOPY | op::RETURNDATACOPY | op::MCOPY | op::LOG0
-            ..=op::LOG4 | op::CREATE | op::CREATE2
-    )
-}
-
-/// Whether a call may go to a precompile that works long. Where precompiles can be, nothing else is.
-fn may_be_long(inputs: &CallInputs) -> bool {
-    let (high, low) = inputs.bytecode_address.split_at(18);
-    let quick = matches!(low, [0, 1..=4]) && inputs.input.len() <= BRIEF_INPUT;
-    high.iter().all(|byte| *byte == 0) && !quick
-}
-
-impl Inspector<Ctx> for Guard {
-    fn step(&mut self, interpreter: &mut Interpreter<EthInterpreter>, _: &mut Ctx) {
-        let opcode = interpreter.bytecode.opcode();
-        self.look(opcode);
-        if opcode == op::SSTORE {
-            self.write = Some((interpreter.gas.total_gas_spent(), interpreter.gas.limit()));
-        }
-        if self.cost.entry > 0 && self.cost.most > 0 {
-            self.cost.most = self.cost.most.saturating_sub(1);
-            let stack = if self.cost.stack { interpreter.stack.len().saturating_mul(WORD_BYTES) } else { 0 };
-            let memory = if self.cost.memory { interpreter.memory.len() } else { 0 };
-            self.charge(self.cost.entry.saturating_add(stack.saturating_add(memory).saturating_mul(SHOWN)));
-        }
-        if self.stop.is_some() {
-            interpreter.halt(InstructionResult::OutOfGas);
-        }
-    }
-
-    fn log(&mut self, _: &mut Ctx, log: Log) {
-        self.charge_frame(LOG_BYTES.saturating_add(log.data.data.len()));
-    }
-
-    fn call(&mut self, _: &mut Ctx, inputs: &mut CallInputs) -> Option<FrameOutcome> {
-        self.frames = self.frames.saturating_add(1);
-        self.charge_frame(FRAME_BYTES.saturating_add(inputs.input.len()));
-        if !matches!(self.interrupt, Some(Interrupt::Brief(_))) || !may_be_long(inputs) {
-            return None;
-        }
-        self.stop = Some(Stop::Interrupted);
-        let gas = Gas::new(inputs.gas_limit);
-        let result = InterpreterResult { result: InstructionResult::OutOfGas, output: Bytes::new(), gas };
-        Some(FrameOutcome::new(result, inputs.return_memory_offset.clone()))
-    }
-
-    fn call_end(&mut self, _: &mut Ctx, _: &CallInputs, outcome: &mut FrameOutcome) {
-        self.charge_frame(outcome.result.output.len());
-    }
-
-    fn create(&mut self, _: &mut Ctx, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
-        self.frames = self.frames.saturating_add(1);
-        self.charge_frame(FRAME_BYTES.saturating_add(inputs.init_code().len()));
-        None
-    }
-
-    fn create_end(&mut self, _: &mut Ctx, _: &CreateInputs, outcome: &mut CreateOutcome) {
-        self.charge_frame(outcome.result.output.len());
-    }
 }

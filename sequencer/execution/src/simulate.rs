@@ -17,15 +17,17 @@ use protocol::{
 use revm::{
     DatabaseCommit, Inspector,
     context_interface::result::InvalidTransaction,
+    inspector::NoOpInspector,
     interpreter::{CallInputs, CallOutcome as FrameOutcome, CreateInputs, CreateOutcome},
 };
 
 use crate::{
     call::{CALL_GAS_CAP, CallError, CallOutcome, CallRequest, Overrides, outcome_of},
     env::{ChainConfig, Ctx},
+    guard::{Guarded, Interrupt, RecordingCost},
     header::next_base_fee,
     overlay::Overlay,
-    session::{Interrupt, Session, StepCost},
+    session::Session,
     words,
 };
 
@@ -64,7 +66,7 @@ pub struct SimulatedBlockRequest {
 /// How strictly calls are taken.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SimulateOptions {
-    /// Nonces, base fee and funds are checked as in a block.
+    /// Nonces, base fee and funds are checked as in a block; not whether senders have code (as geth).
     pub validation: bool,
     /// Native transfers appear as logs.
     pub trace_transfers: bool,
@@ -175,6 +177,8 @@ impl Simulation<'_> {
         parent: &Sealed<Header>,
         request: &SimulatedBlockRequest,
     ) -> Result<SimulatedBlock, SimulateError> {
+        // Every block hashes all that the ones before changed, also one without calls.
+        self.session.check_time()?;
         self.session.header = self.open(parent, request);
         self.session.overlay().map_err(CallError::from)?.set_block_hash(parent.number, parent.hash());
         self.session.blob_base_fee = request.blob_base_fee;
@@ -244,15 +248,15 @@ impl Simulation<'_> {
         let mut rules = self.session.call_rules(call.max_fee_per_gas > 0);
         if self.options.validation {
             rules.disable_nonce_check = false;
-            rules.disable_eip3607 = false;
             rules.disable_base_fee = false;
         }
-        let mut guard = self.session.guard(self.bytes_left, StepCost::default());
+        let mut guard = self.session.guard(self.bytes_left, RecordingCost::CALLS);
         let outcome = if self.options.trace_transfers {
-            let transfers = TransferLogs::default();
-            self.session.transact(rules, env, (&mut guard, transfers), |evm, tx| evm.inspect_one_tx(tx))
+            let inspector = Guarded::new(&mut guard, TransferLogs::default());
+            self.session.transact(rules, env, inspector, |evm, tx| evm.inspect_one_tx(tx))
         } else {
-            self.session.transact(rules, env, &mut guard, |evm, tx| evm.inspect_one_tx(tx))
+            let inspector = Guarded::new(&mut guard, NoOpInspector);
+            self.session.transact(rules, env, inspector, |evm, tx| evm.inspect_one_tx(tx))
         };
         guard.verdict()?;
         self.bytes_left = guard.left();
@@ -292,7 +296,6 @@ const fn code_of(reason: &InvalidTransaction) -> i32 {
         InvalidTransaction::CallGasCostMoreThanGasLimit { .. }
         | InvalidTransaction::GasFloorMoreThanGasLimit { .. } => -38013,
         InvalidTransaction::LackOfFundForMaxFee { .. } => -38014,
-        InvalidTransaction::RejectCallerWithCode => -38024,
         InvalidTransaction::CreateInitCodeSizeLimit => -38025,
         _ => -32603,
     }

@@ -6,12 +6,10 @@
 use std::sync::Arc;
 
 use alloy_consensus::{Header, Transaction as _};
-use alloy_primitives::{Address, B256, Log, U256, map::HashSet};
+use alloy_primitives::{Address, B256, U256, map::HashSet};
 use alloy_rpc_types_trace::{
-    geth::{
-        GethDebugBuiltInTracerType, GethDebugTracerType, GethDebugTracingOptions, GethDefaultTracingOptions, GethTrace,
-    },
-    parity::{TraceResults, TraceType},
+    geth::{GethDebugTracingOptions, GethTrace},
+    parity::{TraceResults, TraceType, VmTrace},
 };
 use op_alloy_consensus::OpTxEnvelope;
 use op_revm::{OpSpecId, OpTransaction};
@@ -22,23 +20,25 @@ use protocol::{
 use revm::{
     DatabaseCommit, DatabaseRef, Inspector,
     context::{CfgEnv, TxEnv},
-    interpreter::{CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter, interpreter::EthInterpreter},
+    inspector::NoOpInspector,
 };
-use revm_inspectors::tracing::{
-    DebugInspector, DebugInspectorError, TracingInspector, TracingInspectorConfig, TransactionContext,
-};
+use revm_inspectors::tracing::{TracingInspector, TracingInspectorConfig, TransactionContext, types::CallTraceNode};
 
 use crate::{
     call::{CALL_GAS_CAP, CallEnvironment, CallError, CallRequest, Overrides},
     env::{self, ChainConfig, Ctx},
+    frames,
+    geth::GethTracer,
+    guard::{Guarded, Interrupt, RecordingCost},
     overlay::Overlay,
-    session::{Guard, Interrupt, Session, StepCost, Transacted},
+    session::{Session, Transacted},
+    words,
 };
 
 /// Bytes that one request may record; its answer is of the same order.
 pub const MAX_RECORDED_BYTES: usize = 96 * 1024 * 1024;
 /// Bytes counted for a recorded instruction besides stack and memory.
-const STEP_BYTES: usize = 200;
+pub(crate) const STEP_BYTES: usize = 200;
 
 /// Bytes counted for an account of which a trace shows the state, besides its code, and for one of its slots.
 const ACCOUNT_BYTES: usize = 200;
@@ -119,6 +119,7 @@ impl Replay {
         self.block = None;
         self.session.header = header;
         self.session.blob_base_fee = blob_base_fee;
+        self.session.free_calls = true;
         self.session.set_overrides(overrides)
     }
 
@@ -130,8 +131,9 @@ impl Replay {
         let env = self.block_tx(tx);
         let rules = self.session.block_rules();
         let outcome = if self.session.interruptible() {
-            let mut guard = self.session.guard(usize::MAX, StepCost::default());
-            let outcome = self.session.transact(rules, env, &mut guard, |evm, tx| evm.inspect_one_tx(tx));
+            let mut guard = self.session.guard(usize::MAX, RecordingCost::NONE);
+            let inspector = Guarded::new(&mut guard, NoOpInspector);
+            let outcome = self.session.transact(rules, env, inspector, |evm, tx| evm.inspect_one_tx(tx));
             guard.verdict()?;
             outcome?
         } else {
@@ -200,7 +202,7 @@ impl Replay {
             Recording::Geth(options) => {
                 let mut tracer = GethTracer::new(options)?;
                 let outcome = self.run(rules, tx.clone(), tracer.cost(), &mut tracer)?;
-                if shows_state(options) {
+                if tracer.shows_state() {
                     self.charge_state(&outcome)?;
                 }
                 let block = self.session.block_env();
@@ -209,39 +211,57 @@ impl Replay {
                 Ok(Recorded::Geth(Box::new(trace)))
             }
             Recording::Parity(types) => {
-                let mut tracer = TracingInspector::new(TracingInspectorConfig::from_parity_config(types));
-                let steps = types.contains(&TraceType::VmTrace);
-                let cost = StepCost {
-                    entry: if steps { STEP_BYTES } else { 0 },
-                    stack: false,
-                    memory: steps,
-                    most: u64::MAX,
-                    quiet: false,
-                };
-                let outcome = self.run(rules, tx, cost, &mut tracer)?;
-                if types.contains(&TraceType::StateDiff) {
-                    self.charge_state(&outcome)?;
-                }
-                let builder = tracer.with_transaction_gas_used(outcome.result.tx_gas_used()).into_parity_builder();
-                let overlay = self.session.overlay()?;
-                let results = builder
-                    .into_trace_results_with_state(&outcome, types, &*overlay)
-                    .map_err(|error| CallError::Fatal(error.0.into()))?;
-                self.keep(outcome)?;
+                let results = self.record_parity(rules, tx, types)?;
                 Ok(Recorded::Parity(Box::new(results)))
             }
         }
+    }
+
+    fn record_parity(
+        &mut self,
+        rules: CfgEnv<OpSpecId>,
+        tx: OpTransaction<TxEnv>,
+        types: &HashSet<TraceType>,
+    ) -> Result<TraceResults, CallError> {
+        let (calls, steps) = (types.contains(&TraceType::Trace), types.contains(&TraceType::VmTrace));
+        let config = TracingInspectorConfig::from_parity_config(types).set_state_diffs(steps);
+        let mut tracer = TracingInspector::new(config);
+        let cost = RecordingCost {
+            places: calls,
+            code: steps,
+            entry: if steps { STEP_BYTES } else { 0 },
+            memory: steps,
+            ..RecordingCost::CALLS
+        };
+        let outcome = self.run(rules, tx, cost, &mut tracer)?;
+        if types.contains(&TraceType::StateDiff) {
+            self.charge_state(&outcome)?;
+        }
+        tracer.set_transaction_gas_used(outcome.result.tx_gas_used());
+        let explain = |_: &CallTraceNode, error: &str| words::parity(error).map(str::to_owned);
+        let trace = if calls { frames::flat(tracer.traces().nodes(), explain) } else { Vec::new() };
+        let rest = types.iter().copied().filter(|kind| *kind != TraceType::Trace).collect();
+        let overlay = self.session.overlay()?;
+        let results = tracer.into_parity_builder().into_trace_results_with_state(&outcome, &rest, &*overlay);
+        let mut results = results.map_err(|error| CallError::Fatal(error.0.into()))?;
+        results.trace = trace;
+        if let Some(steps) = &mut results.vm_trace {
+            keep_writes(steps);
+        }
+        self.keep(outcome)?;
+        Ok(results)
     }
 
     fn run<I: Inspector<Ctx>>(
         &mut self,
         rules: CfgEnv<OpSpecId>,
         tx: OpTransaction<TxEnv>,
-        cost: StepCost,
+        cost: RecordingCost,
         tracer: &mut I,
     ) -> Result<Transacted, CallError> {
-        let mut guard: Guard = self.session.guard(self.left, cost);
-        let outcome = self.session.transact(rules, tx, (&mut guard, tracer), |evm, tx| evm.inspect_one_tx(tx));
+        let mut guard = self.session.guard(self.left, cost);
+        let inspector = Guarded::new(&mut guard, tracer);
+        let outcome = self.session.transact(rules, tx, inspector, |evm, tx| evm.inspect_one_tx(tx));
         guard.verdict()?;
         self.left = guard.left();
         outcome
@@ -273,212 +293,15 @@ impl Replay {
     }
 }
 
-/// Whether a trace shows the accounts that were touched.
-fn shows_state(options: &GethDebugTracingOptions) -> bool {
-    let Some(GethDebugTracerType::BuiltInTracer(tracer)) = &options.tracer else { return false };
-    match tracer {
-        GethDebugBuiltInTracerType::PreStateTracer => true,
-        GethDebugBuiltInTracerType::MuxTracer => options.tracer_config.0.get("prestateTracer").is_some(),
-        _ => false,
-    }
-}
-
-/// Geth's tracers.
-enum GethTracer {
-    Named(Box<DebugInspector>),
-    Steps(Box<StructLogger>),
-}
-
-fn tracer_error(error: DebugInspectorError) -> CallError {
-    CallError::Tracer(match error {
-        // Geth's words for a name that is none of its tracers.
-        DebugInspectorError::JsTracerNotEnabled | DebugInspectorError::UnsupportedTracer => {
-            "tracer not found".to_owned()
-        }
-        other => other.to_string(),
-    })
-}
-
-impl GethTracer {
-    fn new(options: &GethDebugTracingOptions) -> Result<Self, CallError> {
-        match &options.tracer {
-            None => Ok(Self::Steps(Box::new(StructLogger::new(options.config)))),
-            Some(_) => {
-                let inspector = DebugInspector::new(lenient(options.clone())).map_err(tracer_error)?;
-                Ok(Self::Named(Box::new(inspector)))
+/// Leaves writes alone in `store`: the library has the first reading of a slot there, too.
+fn keep_writes(trace: &mut VmTrace) {
+    let mut open = vec![trace];
+    while let Some(trace) = open.pop() {
+        for step in &mut trace.ops {
+            if let Some(executed) = step.ex.as_mut().filter(|_| step.op.as_deref() == Some("SLOAD")) {
+                executed.store = None;
             }
-        }
-    }
-
-    fn cost(&self) -> StepCost {
-        match self {
-            Self::Named(inspector) => match inspector.as_ref() {
-                DebugInspector::Erc7562Tracer(..) => {
-                    StepCost { entry: STEP_BYTES, stack: true, memory: true, most: u64::MAX, quiet: false }
-                }
-                DebugInspector::FourByte(..) | DebugInspector::Noop(..) => {
-                    StepCost { quiet: true, ..StepCost::default() }
-                }
-                _ => StepCost::default(),
-            },
-            Self::Steps(logger) => StepCost {
-                entry: STEP_BYTES,
-                stack: logger.options.is_stack_enabled(),
-                memory: logger.options.is_memory_enabled(),
-                most: logger.left,
-                quiet: false,
-            },
-        }
-    }
-
-    fn result(
-        &mut self,
-        context: TransactionContext,
-        tx: &OpTransaction<TxEnv>,
-        block: &revm::context::BlockEnv,
-        outcome: &Transacted,
-        state: &mut Overlay,
-    ) -> Result<GethTrace, CallError> {
-        match self {
-            Self::Named(inspector) => {
-                inspector.get_result(Some(context), tx, block, outcome, state).map_err(|error| match error {
-                    DebugInspectorError::Database(error) => CallError::Fatal(error.0.into()),
-                    other => CallError::Tracer(other.to_string()),
-                })
-            }
-            Self::Steps(logger) => {
-                let output = outcome.result.output().cloned().unwrap_or_default();
-                let gas_used = outcome.result.tx_gas_used();
-                let mut frame = logger.inner.geth_builder().geth_traces(gas_used, output, logger.options);
-                // Without a frame (a plain transfer) the builder knows neither gas nor outcome.
-                frame.gas = gas_used;
-                frame.failed = !outcome.result.is_success();
-                Ok(frame.into())
-            }
-        }
-    }
-}
-
-/// Geth accepts a missing configuration for every member of a mux, the library only for some.
-fn lenient(mut options: GethDebugTracingOptions) -> GethDebugTracingOptions {
-    let mux = GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::MuxTracer);
-    if options.tracer.as_ref() == Some(&mux)
-        && let Some(members) = options.tracer_config.0.as_object_mut()
-    {
-        for (name, config) in members {
-            let unconfigured = matches!(name.as_str(), "4byteTracer" | "noopTracer");
-            if unconfigured {
-                *config = serde_json::Value::Null;
-            } else if config.is_null() {
-                *config = serde_json::json!({});
-            }
-        }
-    }
-    options
-}
-
-impl Inspector<Ctx> for GethTracer {
-    fn initialize_interp(&mut self, interpreter: &mut Interpreter<EthInterpreter>, context: &mut Ctx) {
-        match self {
-            Self::Named(inspector) => inspector.initialize_interp(interpreter, context),
-            Self::Steps(logger) => logger.inner.initialize_interp(interpreter, context),
-        }
-    }
-
-    fn step(&mut self, interpreter: &mut Interpreter<EthInterpreter>, context: &mut Ctx) {
-        match self {
-            Self::Named(inspector) => inspector.step(interpreter, context),
-            Self::Steps(logger) => logger.step(interpreter, context),
-        }
-    }
-
-    fn step_end(&mut self, interpreter: &mut Interpreter<EthInterpreter>, context: &mut Ctx) {
-        match self {
-            Self::Named(inspector) => inspector.step_end(interpreter, context),
-            Self::Steps(logger) => logger.step_end(interpreter, context),
-        }
-    }
-
-    fn log(&mut self, context: &mut Ctx, log: Log) {
-        match self {
-            Self::Named(inspector) => inspector.log(context, log),
-            Self::Steps(logger) => logger.inner.log(context, log),
-        }
-    }
-
-    fn log_full(&mut self, interpreter: &mut Interpreter<EthInterpreter>, context: &mut Ctx, log: Log) {
-        match self {
-            Self::Named(inspector) => inspector.log_full(interpreter, context, log),
-            Self::Steps(logger) => logger.inner.log_full(interpreter, context, log),
-        }
-    }
-
-    fn call(&mut self, context: &mut Ctx, inputs: &mut CallInputs) -> Option<CallOutcome> {
-        match self {
-            Self::Named(inspector) => inspector.call(context, inputs),
-            Self::Steps(logger) => logger.inner.call(context, inputs),
-        }
-    }
-
-    fn call_end(&mut self, context: &mut Ctx, inputs: &CallInputs, outcome: &mut CallOutcome) {
-        match self {
-            Self::Named(inspector) => inspector.call_end(context, inputs, outcome),
-            Self::Steps(logger) => logger.inner.call_end(context, inputs, outcome),
-        }
-    }
-
-    fn create(&mut self, context: &mut Ctx, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
-        match self {
-            Self::Named(inspector) => inspector.create(context, inputs),
-            Self::Steps(logger) => logger.inner.create(context, inputs),
-        }
-    }
-
-    fn create_end(&mut self, context: &mut Ctx, inputs: &CreateInputs, outcome: &mut CreateOutcome) {
-        match self {
-            Self::Named(inspector) => inspector.create_end(context, inputs, outcome),
-            Self::Steps(logger) => logger.inner.create_end(context, inputs, outcome),
-        }
-    }
-
-    fn selfdestruct(&mut self, contract: Address, target: Address, value: U256) {
-        match self {
-            Self::Named(inspector) => Inspector::<Ctx>::selfdestruct(inspector.as_mut(), contract, target, value),
-            Self::Steps(logger) => Inspector::<Ctx>::selfdestruct(&mut logger.inner, contract, target, value),
-        }
-    }
-}
-
-/// Struct logs with geth's `limit`: from there on the execution goes on unrecorded.
-struct StructLogger {
-    inner: TracingInspector,
-    options: GethDefaultTracingOptions,
-    left: u64,
-    recording: bool,
-}
-
-impl StructLogger {
-    fn new(options: GethDefaultTracingOptions) -> Self {
-        let left = options.limit.filter(|limit| *limit > 0).unwrap_or(u64::MAX);
-        let config = TracingInspectorConfig {
-            record_memory_snapshots: options.is_memory_enabled(),
-            ..TracingInspectorConfig::from_geth_config(&options)
-        };
-        Self { inner: TracingInspector::new(config), options, left, recording: false }
-    }
-
-    fn step(&mut self, interpreter: &mut Interpreter<EthInterpreter>, context: &mut Ctx) {
-        self.recording = self.left > 0;
-        if self.recording {
-            self.left = self.left.saturating_sub(1);
-            self.inner.step(interpreter, context);
-        }
-    }
-
-    fn step_end(&mut self, interpreter: &mut Interpreter<EthInterpreter>, context: &mut Ctx) {
-        // Paired with the step before it: without sub-calls in between, since those end before their caller's step does.
-        if self.recording {
-            self.inner.step_end(interpreter, context);
+            open.extend(step.sub.as_mut());
         }
     }
 }

@@ -2,7 +2,11 @@
 
 use alloy_primitives::Address;
 use op_revm::OpHaltReason;
-use revm::context_interface::result::{HaltReason, InvalidTransaction, OutOfGasError};
+use revm::{
+    bytecode::opcode::OpCode,
+    context_interface::result::{HaltReason, InvalidTransaction, OutOfGasError},
+    interpreter::{InstructionResult, SuccessOrHalt},
+};
 
 /// Why execution stopped.
 pub(crate) fn halt(reason: &OpHaltReason) -> String {
@@ -27,6 +31,39 @@ pub(crate) fn halt(reason: &OpHaltReason) -> String {
         other => return other.to_string(),
     };
     known.to_owned()
+}
+
+/// Why a frame within a trace failed, after an instruction that found so many words on the stack.
+pub(crate) fn fault(result: InstructionResult, opcode: u8, stack: usize) -> String {
+    match result {
+        InstructionResult::StackUnderflow => {
+            let wanted = OpCode::info_by_op(opcode).map_or(0, |info| info.inputs());
+            format!("stack underflow ({stack} <=> {wanted})")
+        }
+        InstructionResult::StackOverflow => "stack limit reached 1024 (1023)".to_owned(),
+        InstructionResult::OpcodeNotFound | InstructionResult::NotActivated => {
+            format!("invalid opcode: opcode {opcode:#x} not defined")
+        }
+        other => match SuccessOrHalt::<OpHaltReason>::from(other) {
+            SuccessOrHalt::Halt(reason) => halt(&reason),
+            _ => "execution reverted".to_owned(),
+        },
+    }
+}
+
+/// What OpenEthereum said where the tracing library has a name of revm's.
+pub(crate) fn parity(error: &str) -> Option<&'static str> {
+    Some(match error {
+        "StackUnderflow" => "Stack underflow",
+        "StateChangeDuringStaticCall" | "CallNotAllowedInsideStatic" => "Mutable Call In Static Context",
+        "OutOfOffset" => "Out of bounds",
+        "CreateCollision" | "CreateContractSizeLimit" | "CreateInitCodeSizeLimit" => "Out of gas",
+        "CreateContractStartingWithEF" => "invalid code: must not begin with 0xef",
+        "CallTooDeep" => "max call depth exceeded",
+        "NotActivated" => "Bad instruction",
+        "NonceOverflow" => "nonce uint64 overflow",
+        _ => return None,
+    })
 }
 
 /// Why a transaction of `sender` cannot be executed at all.

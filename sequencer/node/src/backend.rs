@@ -247,6 +247,7 @@ pub(crate) fn call_error(error: ExecCallError) -> CallError {
         ExecCallError::Allowance(gas) => CallError::GasAllowance(gas),
         ExecCallError::Interrupted => CallError::Timeout,
         ExecCallError::Invalid(..)
+        | ExecCallError::Funds
         | ExecCallError::Override(_)
         | ExecCallError::TraceTooLarge
         | ExecCallError::Tracer(_) => CallError::Rejected(error.to_string()),

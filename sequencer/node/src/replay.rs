@@ -152,7 +152,7 @@ impl NodeBackend {
             // A pending block that is no longer there: the head, whose state it leaves.
             None => self.chain.head().header,
         };
-        let mut open: Header = header.into_inner();
+        let mut open: Header = header.inner().clone();
         let changes = on.block_overrides.as_deref();
         if let Some(changes) = changes {
             override_block(&mut open, changes);
@@ -160,13 +160,17 @@ impl NodeBackend {
         let blob_base_fee = changes.and_then(blob_base_fee);
         let accounts = on.state_overrides.as_ref().map(overrides).unwrap_or_default();
         let Some(before) = on.before.filter(|_| on.at > 0) else {
-            let mut environment = CallEnvironment::at(self.chain.rules(), &open, self.state(on.at)?);
+            let mut environment = CallEnvironment::at(self.chain.rules(), &header, self.state(on.at)?);
+            environment.header = open;
             environment.overrides = accounts;
             environment.blob_base_fee = blob_base_fee;
             environment.interrupt = interrupt;
             return Replay::of_calls(&environment).map_err(call_error);
         };
         let (mut replay, block) = self.reopen(on.at, interrupt)?;
+        if before >= block.transactions.len().max(1) {
+            return Err(rejected(format!("transaction index {before} out of range for block {}", block.hash())));
+        }
         for tx in block.transactions.iter().take(before) {
             replay.skip(&recovered(tx)).map_err(call_error)?;
         }

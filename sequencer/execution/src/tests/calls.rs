@@ -102,7 +102,6 @@ fn the_environment_is_the_next_block_s_or_a_past_one_s() {
         ("435f5260205ff3", U256::from(2)),
         ("425f5260205ff3", U256::from(1_700_000_001)),
         ("60014303405f5260205ff3", U256::from_be_bytes(first.hash.0)),
-        ("485f5260205ff3", U256::from(crate::next_base_fee(&chain.parent, &chain.config.params))),
     ] {
         let code = Some(alloy_primitives::hex::decode(code).unwrap().into());
         let change = AccountOverride { code, ..AccountOverride::default() };
@@ -113,6 +112,31 @@ fn the_environment_is_the_next_block_s_or_a_past_one_s() {
         past.overrides.insert(BOB, change);
         assert_ne!(word(&call(&past, &to(BOB)).unwrap().result), value);
     }
+}
+
+#[test]
+fn an_overridden_height_leaves_block_hashes_alone() {
+    let mut chain = Chain::new();
+    let hashes = [chain.extend(Vec::new(), &[]).hash, chain.extend(Vec::new(), &[]).hash];
+    let mut environment = CallEnvironment::at(&chain.config, &chain.parent, Arc::new(chain.state.clone()));
+    environment.header.number = 3;
+    for (number, hash) in [(1, hashes[0]), (2, hashes[1]), (3, B256::ZERO)] {
+        // BLOCKHASH(number)
+        let code = Some(alloy_primitives::hex::decode(format!("60{number:02x}405f5260205ff3")).unwrap().into());
+        environment.overrides.insert(BOB, AccountOverride { code, ..AccountOverride::default() });
+        assert_eq!(call(&environment, &to(BOB)).unwrap().result, Ok(hash.to_vec().into()), "{number}");
+    }
+}
+
+#[test]
+fn a_call_without_a_price_sees_no_base_fee() {
+    // BASEFEE
+    let (environment, request) = running("485f5260205ff3");
+    let fee = environment.header.base_fee_per_gas.unwrap();
+    assert!(fee > 0);
+    assert_eq!(word(&call(&environment, &request).unwrap().result), U256::ZERO);
+    let priced = CallRequest { from: address_of(&key(1)), gas: Some(50_000), max_fee_per_gas: 10 * GWEI, ..request };
+    assert_eq!(word(&call(&environment, &priced).unwrap().result), U256::from(fee));
 }
 
 #[test]
@@ -152,6 +176,23 @@ fn an_estimate_within_the_sender_s_means_says_so() {
     let priced = CallRequest { max_fee_per_gas: 2 * GWEI, ..request };
     let estimate = estimate_gas(&environment, &priced);
     assert!(matches!(estimate, Err(CallError::Allowance(100_000))), "{estimate:?}");
+}
+
+#[test]
+fn an_estimate_for_a_poor_sender_says_what_is_missing() {
+    let price = 2 * GWEI;
+    for (balance, value, price, want) in [
+        (0, 0, price, "insufficient funds for transfer".to_owned()),
+        (5, 5, price, "insufficient funds for transfer".to_owned()),
+        (1_000 * price + 5, 5, price, "gas required exceeds allowance (1000)".to_owned()),
+        (0, 1, 0, format!("insufficient funds for gas * price + value: address {STRANGER} have 0 want 1")),
+    ] {
+        let mut environment = next(&Chain::new());
+        let balance = Some(U256::from(balance));
+        environment.overrides.insert(STRANGER, AccountOverride { balance, ..AccountOverride::default() });
+        let request = CallRequest { value: U256::from(value), max_fee_per_gas: price, ..to(BOB) };
+        assert_eq!(estimate_gas(&environment, &request).unwrap_err().to_string(), want);
+    }
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! `eth_simulateV1`: made-up blocks on each other.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use alloy_primitives::{Address, B256, Bytes, U256, address, hex};
 
 use super::fixture::*;
 use crate::{
-    AccountOverride, CallRequest, Failure, Overrides, SimulateError, SimulateOptions, SimulatedBlock,
-    SimulatedBlockRequest, simulate,
+    AccountOverride, CallError, CallRequest, Failure, Interrupt, Overrides, SimulateError, SimulateOptions,
+    SimulatedBlock, SimulatedBlockRequest, simulate,
 };
 
 const BOB: Address = Address::repeat_byte(0xb0);
@@ -101,6 +101,23 @@ fn native_transfers_can_be_logs() {
 }
 
 #[test]
+fn a_contract_s_end_is_a_transfer_to_whom_it_names() {
+    let chain = Chain::new();
+    // selfdestruct(address)
+    let mut overrides = code("30ff");
+    overrides.get_mut(&CODE).unwrap().balance = Some(ETHER);
+    let alice = address_of(&key(1));
+    let call = CallRequest { from: alice, to: Some(CODE), value: U256::from(3), ..CallRequest::default() };
+    let request = SimulatedBlockRequest { overrides, ..block(vec![call]) };
+    let options = SimulateOptions { trace_transfers: true, ..SimulateOptions::default() };
+    let done = run(&chain, &[request], options).unwrap();
+    let logs = done[0].outcomes[0].logs.iter();
+    let shown: Vec<_> = logs.map(|log| (log.data.topics()[1], log.data.topics()[2])).collect();
+    assert_eq!(shown, [(alice.into_word(), CODE.into_word()), (CODE.into_word(), CODE.into_word())]);
+    assert_eq!(*done[0].outcomes[0].logs[1].data.data, B256::from(ETHER + U256::from(3))[..]);
+}
+
+#[test]
 fn a_failing_frame_takes_its_transfer_back() {
     let chain = Chain::new();
     // call(gas, REVERTER, 7 wei, 1 byte of input); stop
@@ -139,7 +156,6 @@ fn validation_refuses_what_a_block_would() {
         (CallRequest { gas: Some(20_000), ..fair.clone() }, -38013),
         (CallRequest { from: BOB, ..fair.clone() }, -38014),
         (CallRequest { gas: Some(limit + 1), ..fair.clone() }, -38015),
-        (CallRequest { from: COUNTER, value: U256::ZERO, max_fee_per_gas: 10 * GWEI, ..fair.clone() }, -38024),
     ] {
         let refused = run(&chain, &[block(vec![call])], strict);
         assert!(
@@ -150,7 +166,26 @@ fn validation_refuses_what_a_block_would() {
     let again = CallRequest { nonce: Some(0), ..fair.clone() };
     let refused = run(&chain, &[block(vec![fair.clone(), again.clone()])], strict);
     assert!(matches!(refused, Err(SimulateError::Invalid { code: -38010, .. })));
-    assert!(run(&chain, &[block(vec![fair, again])], SimulateOptions::default()).is_ok(), "without validation it runs");
+    assert!(
+        run(&chain, &[block(vec![fair.clone(), again])], SimulateOptions::default()).is_ok(),
+        "without validation it runs"
+    );
+    let rich = AccountOverride { balance: Some(ETHER), ..AccountOverride::default() };
+    let contract = CallRequest { from: COUNTER, ..fair };
+    let contract = SimulatedBlockRequest { overrides: [(COUNTER, rich)].into(), ..block(vec![contract]) };
+    assert!(run(&chain, &[contract], strict).is_ok(), "senders may have code, as with geth");
+}
+
+#[test]
+fn time_that_is_up_ends_blocks_without_calls() {
+    let chain = Chain::new();
+    let (blocks, options) = ([block(Vec::new())], SimulateOptions::default());
+    for (raised, ends) in [(false, false), (true, true)] {
+        let interrupt = Some(Interrupt::Flag(Arc::new(AtomicBool::new(raised))));
+        let state = Arc::new(chain.state.clone());
+        let done = simulate(&chain.config, &chain.parent, state, &chain.state, &blocks, options, interrupt);
+        assert_eq!(matches!(done, Err(SimulateError::Call(CallError::Interrupted))), ends, "{raised}");
+    }
 }
 
 #[test]

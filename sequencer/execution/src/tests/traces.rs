@@ -1,10 +1,17 @@
 //! Blocks executed again with a tracer: known shapes, the receipts' own figures, and bounds.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
 
+use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use alloy_rpc_types_trace::{
-    geth::{CallFrame, DefaultFrame, GethDebugTracingOptions, GethTrace, PreStateFrame},
+    geth::{
+        CallFrame, DefaultFrame, GethDebugBuiltInTracerType, GethDebugTracerType, GethDebugTracingOptions, GethTrace,
+        PreStateFrame,
+    },
     parity::{Action, Delta, TraceResults, TraceType},
 };
 use protocol::{RecoveredTx, state::StateReader};
@@ -12,8 +19,8 @@ use serde_json::{Value, json};
 
 use super::fixture::*;
 use crate::{
-    AccountOverride, CallEnvironment, CallError, CallRequest, ExecutedBlock, Interrupt, Overrides, Recorded, Recording,
-    Replay, memory::MemoryState, recover_envelope,
+    AccountOverride, CALL_GAS_CAP, CallEnvironment, CallError, CallRequest, ExecutedBlock, Interrupt, Overrides,
+    Recorded, Recording, Replay, memory::MemoryState, recover_envelope,
 };
 
 /// Calls the contract whose address is its input, with 7 wei of its own, and forwards what comes back.
@@ -139,6 +146,30 @@ fn prestate_and_its_difference() {
 }
 
 #[test]
+fn prestate_leaves_out_who_did_not_exist() {
+    let traced = traced(&[transfer(1, 0, BOB, 5)]);
+    let prestate = |config: Value| match traced.geth(1, json!({ "tracer": "prestateTracer", "tracerConfig": config })) {
+        GethTrace::PreStateTracer(PreStateFrame::Default(accounts)) => (accounts.0.clone(), accounts.0),
+        GethTrace::PreStateTracer(PreStateFrame::Diff(diff)) => (diff.pre, diff.post),
+        other => panic!("{other:?}"),
+    };
+    let alice = address_of(&key(1));
+    for (config, before, after) in [
+        (json!({}), false, false),
+        (json!({ "includeEmpty": true }), true, true),
+        (json!({ "diffMode": true }), false, true),
+    ] {
+        let (pre, post) = prestate(config.clone());
+        assert!(pre.contains_key(&alice) && post.contains_key(&alice), "{config}");
+        assert_eq!((pre.contains_key(&BOB), post.contains_key(&BOB)), (before, after), "{config}");
+    }
+    let both = json!({ "diffMode": true, "includeEmpty": true });
+    let both = geth(json!({ "tracer": "prestateTracer", "tracerConfig": both }));
+    let refused = traced.replay().trace(&traced.transactions()[0], &both);
+    assert!(matches!(&refused, Err(CallError::Tracer(why)) if why == "cannot use diffMode with includeEmpty"));
+}
+
+#[test]
 fn struct_logs_and_their_options() {
     let traced = traced(&[sign(&key(1), call_tx(0, COUNTER, U256::ZERO, Bytes::new())), transfer(1, 1, BOB, 5)]);
     let steps = |options| {
@@ -174,11 +205,18 @@ fn the_other_tracers() {
     assert!(matches!(traced.geth(1, json!({ "tracer": "noopTracer" })), GethTrace::NoopTracer(_)));
     let GethTrace::FlatCallTracer(flat) = traced.geth(1, json!({ "tracer": "flatCallTracer" })) else { panic!() };
     assert_eq!((flat.len(), flat[0].transaction_position, flat[0].block_hash), (1, Some(1), Some(traced.block.hash)));
+    let used = gas_of(&traced.block, 1);
+    let flat_gas = flat[0].trace.result.as_ref().map(|output| output.gas_used());
+    assert_eq!(flat_gas, Some(used), "the receipt's gas");
     let mux = json!({ "callTracer": null, "4byteTracer": {}, "prestateTracer": { "diffMode": true } });
     let GethTrace::MuxTracer(mux) = traced.geth(1, json!({ "tracer": "muxTracer", "tracerConfig": mux })) else {
         panic!()
     };
     assert_eq!(mux.0.len(), 3);
+    let named = GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::CallTracer);
+    let frame = call_frame(mux.0[&named].clone());
+    let limit = traced.transactions()[1].envelope.gas_limit();
+    assert_eq!((frame.gas, frame.gas_used), (U256::from(limit), U256::from(used)), "as callTracer alone");
     for tracer in ["{ step: function() {} }", "nonsense", "stateGasTracer"] {
         let refused = traced.replay().trace(&traced.transactions()[0], &geth(json!({ "tracer": tracer })));
         assert!(matches!(&refused, Err(CallError::Tracer(why)) if why == "tracer not found"), "{tracer}: {refused:?}");
@@ -229,6 +267,96 @@ fn nested_calls_have_their_place() {
     let places: Vec<_> = results.trace.iter().map(|trace| trace.trace_address.clone()).collect();
     assert_eq!(places, [vec![], vec![0]]);
     assert!(matches!(&results.trace[1].action, Action::Call(call) if call.to == HALTER));
+}
+
+fn frame_of(code: &str) -> CallFrame {
+    let recorded = call_of(&with_code(code), Bytes::new(), &geth(json!({ "tracer": "callTracer" }))).unwrap();
+    let Recorded::Geth(trace) = recorded else { panic!("another kind") };
+    call_frame(*trace)
+}
+
+#[test]
+fn frames_stand_in_the_order_of_their_calls() {
+    // call(gas, 0xb1, 0, 0, 0, 0, 0); call(gas, 0xb2, …); selfdestruct(0xb3)
+    let frame = frame_of("5f5f5f5f5f60b15af1505f5f5f5f5f60b25af15060b3ff");
+    let shown: Vec<_> = frame.calls.iter().map(|call| (call.typ.as_str(), call.to.unwrap())).collect();
+    let low = Address::with_last_byte;
+    assert_eq!(shown, [("CALL", low(0xb1)), ("CALL", low(0xb2)), ("SELFDESTRUCT", low(0xb3))]);
+}
+
+#[test]
+fn a_contract_can_name_itself_as_its_heir() {
+    // selfdestruct(address)
+    let frame = frame_of("30ff");
+    let end = &frame.calls[0];
+    assert_eq!((end.typ.as_str(), end.from, end.to, end.value), ("SELFDESTRUCT", CALLER, Some(CALLER), Some(ETHER)));
+    let Recorded::Parity(results) = call_of(&with_code("30ff"), Bytes::new(), &parity(&[TraceType::Trace])).unwrap()
+    else {
+        panic!("another kind")
+    };
+    let Action::Selfdestruct(end) = &results.trace[1].action else { panic!("{results:?}") };
+    assert_eq!((end.address, end.refund_address, end.balance), (CALLER, CALLER, ETHER));
+}
+
+#[test]
+fn failures_have_the_words_of_their_tracer() {
+    for (code, geths, parity_s) in [
+        ("50", "stack underflow (0 <=> 1)", "Stack underflow"),
+        ("5f90", "stack underflow (1 <=> 2)", "Stack underflow"),
+        // jumpdest; push0; push0; jump
+        ("5b5f5f56", "stack limit reached 1024 (1023)", "Out of stack"),
+        ("60015f5f3e", "return data out of bounds", "Out of bounds"),
+        ("0c", "invalid opcode: opcode 0xc not defined", "Bad instruction"),
+        ("fe", "invalid opcode: INVALID", "Bad instruction"),
+        ("5f56", "invalid jump destination", "Bad jump destination"),
+        ("5f63ffffffff52", "out of gas", "Out of gas"),
+    ] {
+        let environment = with_code(code);
+        let record = |recording: Recording| call_of(&environment, Bytes::new(), &recording).unwrap();
+        assert_eq!(frame_of(code).error.as_deref(), Some(geths), "{code}");
+        let Recorded::Geth(steps) = record(geth(json!({ "disableStack": true }))) else { panic!() };
+        let GethTrace::Default(steps) = *steps else { panic!("another kind") };
+        assert_eq!(steps.struct_logs.last().unwrap().error.as_deref(), Some(geths), "{code}");
+        assert_eq!(steps.struct_logs.iter().filter(|step| step.error.is_some()).count(), 1, "{code}");
+        for (convert, want) in [(false, geths), (true, parity_s)] {
+            let config = json!({ "convertParityErrors": convert });
+            let flat = record(geth(json!({ "tracer": "flatCallTracer", "tracerConfig": config })));
+            let Recorded::Geth(flat) = flat else { panic!() };
+            let GethTrace::FlatCallTracer(flat) = *flat else { panic!("another kind") };
+            assert_eq!(flat[0].trace.error.as_deref(), Some(want), "{code} {convert}");
+        }
+        let Recorded::Parity(results) = record(parity(&[TraceType::Trace])) else { panic!() };
+        assert_eq!(results.trace[0].error.as_deref(), Some(parity_s), "{code}");
+    }
+    for (code, want) in [
+        // staticcall(gas, COUNTER, 0, 0, 0, 0)
+        ("5f5f5f5f60e35afa00", "write protection"),
+        // create(0, 27, 5) of what returns 24,577 bytes
+        ("646160015ff35f526005601b5ff000", "max code size exceeded"),
+        // The same of what returns 0xef.
+        ("6760ef5f5360015ff35f52600860185ff000", "invalid code: must not begin with 0xef"),
+        // call(gas, 0xb1, 2 ether, 0, 0, 0, 0)
+        ("5f5f5f5f671bc16d674ec8000060b15af100", "insufficient balance for transfer"),
+    ] {
+        let frame = frame_of(code);
+        assert_eq!((frame.error, frame.calls[0].error.as_deref()), (None, Some(want)), "{code}");
+        let tree = call_of(&with_code(code), Bytes::new(), &geth(json!({ "tracer": "erc7562Tracer" }))).unwrap();
+        let Recorded::Geth(tree) = tree else { panic!("another kind") };
+        let GethTrace::Erc7562Tracer(tree) = *tree else { panic!("another kind") };
+        assert_eq!((tree.error, tree.calls[0].error.as_deref()), (None, Some(want)), "{code}");
+    }
+}
+
+#[test]
+fn vm_traces_show_what_was_written() {
+    let traced = traced(&[sign(&key(1), call_tx(0, COUNTER, U256::ZERO, Bytes::new()))]);
+    let Recorded::Parity(results) = traced.trace(1, &parity(&[TraceType::VmTrace])) else { panic!("another kind") };
+    let ops = results.vm_trace.unwrap().ops;
+    let stored = |name: &str| {
+        let step = ops.iter().find(|step| step.op.as_deref() == Some(name)).unwrap();
+        step.ex.as_ref().unwrap().store.map(|store| (store.key, store.val))
+    };
+    assert_eq!((stored("SLOAD"), stored("SSTORE")), (None, Some((U256::ZERO, U256::ONE))));
 }
 
 #[test]
@@ -282,6 +410,46 @@ fn bombs_are_defused() {
     for recording in [geth(json!({ "tracer": "prestateTracer" })), geth(json!({ "limit": 10 }))] {
         assert!(call_of(&looping, Bytes::new(), &recording).is_ok(), "{recording:?}");
     }
+    let request = CallRequest { from: BOB, to: Some(CALLER), ..CallRequest::default() };
+    let within = |gas: u64, environment: &CallEnvironment, recording: &Recording| {
+        let request = CallRequest { gas: Some(gas), ..request.clone() };
+        Replay::of_calls(environment).unwrap().trace_call(&request, recording)
+    };
+    // push0; jumpdest; sload(top); top + 1; jump: each reading shows all the slots that were read before it.
+    let reading = with_code("5f5b80545060010160015600");
+    // jumpdest; call(gas, 0xd0…d0, 0, 0, 0, 0, 0); pop; push0; jump: the callee's code is in each call.
+    let mut calling = with_code(&format!("5b5f5f5f5f5f73{}5af1505f56", "d0".repeat(20)));
+    calling.overrides.insert(Address::repeat_byte(0xd0), big);
+    // hash(0, 218 MB): there is gas for the words, but not for the memory.
+    let hashing = with_code("630d0000005f20");
+    // The same to an account without code.
+    let siblings = with_code(&format!("5b5f5f5f5f5f73{}5af1505f56", hex::encode(BOB)));
+    // staticcall(gas, identity, 0, 64 KiB, 0, 0); pop; jumpdest; push1 12; jump: each instruction shows what came back.
+    let returned = with_code("5f5f620100005f60045afa505b600c56");
+    let erc7562 = geth(json!({ "tracer": "erc7562Tracer" }));
+    for (gas, environment, recording, too_large) in [
+        (5_000_000, &reading, geth(json!({})), true),
+        (5_000_000, &reading, geth(json!({ "disableStorage": true })), false),
+        (1_000_000, &returned, geth(json!({ "enableReturnData": true })), true),
+        (1_000_000, &returned, geth(json!({})), false),
+        (1_000_000, &calling, parity(&[TraceType::VmTrace]), true),
+        (1_000_000, &calling, parity(&[TraceType::Trace]), false),
+        (CALL_GAS_CAP, &hashing, erc7562.clone(), true),
+        (CALL_GAS_CAP, &with_code("63ffffffff5f20"), erc7562.clone(), false),
+        (1_300_000, &siblings, erc7562, true),
+        (20_000_000, &siblings, geth(json!({ "tracer": "flatCallTracer" })), false),
+        (20_000_000, &siblings, parity(&[TraceType::Trace]), false),
+    ] {
+        let outcome = within(gas, environment, &recording);
+        assert_eq!(matches!(outcome, Err(CallError::TraceTooLarge)), too_large, "{recording:?}");
+        assert!(too_large || outcome.is_ok(), "{recording:?}");
+    }
+    let began = Instant::now();
+    let Recorded::Geth(many) = within(0x170_0000, &siblings, &geth(json!({ "tracer": "callTracer" }))).unwrap() else {
+        panic!("another kind")
+    };
+    assert!(call_frame(*many).calls.len() > 180_000);
+    assert!(began.elapsed() < Duration::from_secs(30), "siblings are put together in {:?}", began.elapsed());
     let mut hurried = looping.clone();
     hurried.interrupt = Some(Interrupt::Flag(Arc::new(AtomicBool::new(true))));
     let stopped = call_of(&hurried, Bytes::new(), &geth(json!({ "tracer": "callTracer" })));

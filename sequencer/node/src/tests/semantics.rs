@@ -51,6 +51,11 @@ async fn executions_fail_in_geths_words() {
         ),
         ("eth_estimateGas", json!([{ "from": BROKE, "to": ELSEWHERE, "value": "0x1" }]), &poor),
         (
+            "eth_estimateGas",
+            json!([{ "from": BROKE, "to": ELSEWHERE, "maxFeePerGas": "0x77359400" }]),
+            "insufficient funds for transfer",
+        ),
+        (
             "eth_call",
             json!([{ "from": account(1), "to": ELSEWHERE, "gas": "0x5207" }]),
             "err: intrinsic gas too low: have 20999, want 21000 (supplied gas 20999)",
@@ -119,7 +124,7 @@ async fn accounts_and_blocks_are_overridden_for_a_call() {
         (ELSEWHERE, code("0x435f5260205ff3"), json!({ "number": "0x63" }), word(99)),
         (ELSEWHERE, code("0x425f5260205ff3"), json!({ "time": "0x63" }), word(99)),
         (ELSEWHERE, code("0x455f5260205ff3"), json!({ "gasLimit": "0x63" }), word(99)),
-        (ELSEWHERE, code("0x485f5260205ff3"), json!({ "baseFeePerGas": "0x63" }), word(99)),
+        (ELSEWHERE, code("0x485f5260205ff3"), json!({ "baseFeePerGas": "0x63" }), word(0)),
         (ELSEWHERE, code("0x4a5f5260205ff3"), json!({ "blobBaseFee": "0x63" }), word(99)),
         (ELSEWHERE, code("0x4a5f5260205ff3"), json!({}), word(1)),
         (ELSEWHERE, code("0x415f5260205ff3"), json!({ "feeRecipient": BROKE }), json!(BROKE.into_word())),

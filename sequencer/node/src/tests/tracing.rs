@@ -80,7 +80,15 @@ async fn calls_are_traced_where_and_as_asked() {
     moved["stateOverrides"] = json!({ COUNTER.to_string(): { "code": "0x435f5260205ff3" } });
     let moved = node.call("debug_traceCall", json!([call, "latest", moved])).await;
     assert_eq!(moved["output"], json!(B256::with_last_byte(0x99)));
+    let block = node.call("eth_getBlockByNumber", json!(["latest", false])).await;
+    // BLOCKHASH(1) in a block that seems to follow
+    let mut hash = json!({ "tracer": "callTracer", "blockOverrides": { "number": "0x2" } });
+    hash["stateOverrides"] = json!({ COUNTER.to_string(): { "code": "0x6001405f5260205ff3" } });
+    let hash = node.call("debug_traceCall", json!([call, "latest", hash])).await;
+    assert_eq!(hash["output"], block["hash"]);
+    let outside = format!("transaction index 8 out of range for block {}", block["hash"].as_str().unwrap());
     for (method, params, want) in [
+        ("debug_traceCall", json!([call, "latest", { "txIndex": "0x8" }]), outside.as_str()),
         ("debug_traceTransaction", json!([B256::ZERO]), "transaction not found"),
         ("debug_traceBlockByNumber", json!(["0x0"]), "genesis is not traceable"),
         ("debug_traceBlockByNumber", json!(["0xff"]), "block #255 not found"),
