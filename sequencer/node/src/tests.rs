@@ -2,6 +2,7 @@
 
 mod chain;
 mod fees;
+mod following;
 mod pending;
 mod pruned;
 mod schema;

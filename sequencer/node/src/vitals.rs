@@ -8,7 +8,7 @@ use rpc::{ChainEvent, SyncProgress};
 use tokio::sync::broadcast;
 
 /// Blocks behind the best peer from which on the node counts as catching up.
-const SYNCING_FROM: u64 = 4;
+pub const SYNCING_FROM: u64 = 4;
 
 /// Written by the tasks that learn it, read by RPC.
 pub struct Vitals {
