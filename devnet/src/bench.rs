@@ -71,6 +71,7 @@ pub async fn rpc(connections: usize, duration: Duration) -> Result<()> {
         Server { name: "anvil", stat: stat_of(process.pid()), port, token: Address::ZERO, last: B256::ZERO, idle: 0.0 };
     for server in [&mut ours, &mut theirs] {
         populate(server).await?;
+        settle(server).await?;
         server.idle = idle(&server.stat).await?;
         println!("{}", json!({ "server": server.name, "idle_cpu_percent": rounded(server.idle * 100.0) }));
     }
@@ -162,6 +163,16 @@ async fn populate(server: &mut Server) -> Result<()> {
     }
     (server.token, server.last) = (token, last);
     Ok(())
+}
+
+/// Waits until what was sent is on L1, where the server has one: work of the preparation is no cost of the calls after it.
+async fn settle(server: &Server) -> Result<()> {
+    let rpc = Rpc::new(&format!("http://127.0.0.1:{}", server.port))?;
+    let Ok(status) = rpc.status().await else { return Ok(()) };
+    let last = status.latest.number();
+    let done =
+        until(PATIENCE, LOOK, async || rpc.status().await.ok().filter(|status| status.safe.number() >= last)).await;
+    done.map(drop).ok_or_else(|| eyre!("{}: block {last} did not get to L1", server.name))
 }
 
 /// CPU microseconds a call, and what the client saw.

@@ -10,7 +10,7 @@ use std::{
 use alloy::signers::local::PrivateKeySigner;
 use eyre::{Result, WrapErr, bail, ensure, eyre};
 use l1::{ClientConfig, L1Client};
-use node::config::Role;
+use node::config::{Da, Role};
 use protocol::Genesis;
 use tokio::process::Command;
 
@@ -298,11 +298,15 @@ fn check_shape(plan: &Plan) -> Result<()> {
     if let (true, Ok(text)) = (founded, fs::read_to_string(&file)) {
         let old: Shape = serde_json::from_str(&text).wrap_err("shape.json is damaged: use --fresh")?;
         ensure!(
-            (old.sequencers, old.followers) == (plan.shape.sequencers, plan.shape.followers),
-            "the network in {} has {} sequencers and {} followers: ask for the same, or use --fresh",
+            old == plan.shape,
+            "the network in {} has {} sequencers, {} followers and batches in {}: ask for the same, or use --fresh",
             plan.folder.display(),
             old.sequencers,
-            old.followers
+            old.followers,
+            match old.da {
+                Da::Blobs => "blobs",
+                Da::Calldata => "calldata",
+            }
         );
         return Ok(());
     }

@@ -9,6 +9,8 @@ use crate::{Epoch, Height, L1Origin, SequencerSet, signing::Domain};
 
 /// Most turns of an epoch: batch headers count a member's turns in one byte.
 const MAX_TURNS: u64 = 255;
+/// Epochs before the present one whose members are still listened to; L1 has taken no batch for as long then.
+const MAX_EPOCHS_BACK: u64 = 8;
 
 /// Protocol parameters (DESIGN §4).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +99,15 @@ impl Params {
     #[must_use]
     pub const fn last_height(&self, epoch: Epoch) -> Height {
         Height(epoch.0.saturating_add(1).saturating_mul(self.epoch_blocks))
+    }
+
+    /// Epochs whose members still have something to say: from that of the first height that no batch on L1 covers (its members sign
+    /// that batch after they may have left the set) through the one after that of the next height.
+    pub fn speaking_epochs(&self, safe: Height, head: Height) -> impl Iterator<Item = Epoch> + use<> {
+        let now = self.epoch_of(head.next()).0;
+        let first = self.epoch_of(safe.next()).0;
+        let first = first.clamp(now.saturating_sub(MAX_EPOCHS_BACK), now.saturating_sub(1));
+        (first..=now.saturating_add(1)).map(Epoch)
     }
 }
 
@@ -222,5 +233,27 @@ impl Genesis {
     #[must_use]
     pub fn domain(&self) -> Domain {
         Domain::new(self.l1.chain_id, self.l1.staking)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_speak_from_the_first_height_without_a_batch_on() {
+        let params = Params { epoch_blocks: 4, turn_blocks: 2, ..Params::default() };
+        let check = |safe, head, first: u64, last: u64| {
+            let epochs: Vec<u64> = params.speaking_epochs(Height(safe), Height(head)).map(|epoch| epoch.0).collect();
+            assert_eq!(epochs, (first..=last).collect::<Vec<_>>(), "safe {safe}, head {head}");
+        };
+        check(0, 0, 0, 1);
+        check(0, 7, 0, 2);
+        check(0, 8, 0, 3);
+        check(4, 8, 1, 3);
+        // One back always: a peer may be a moment behind.
+        check(8, 8, 1, 3);
+        check(400, 400, 99, 101);
+        check(0, 400, 92, 101);
     }
 }

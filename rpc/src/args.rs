@@ -234,7 +234,7 @@ fn prefixed_bytes(text: &str) -> Result<Vec<u8>, &'static str> {
 }
 
 /// 32 bytes, with prefix.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct HashArg(pub(crate) B256);
 
 impl<'de> Deserialize<'de> for HashArg {
@@ -284,8 +284,8 @@ impl<'de> Deserialize<'de> for SlotArg {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error;
         let text = String::deserialize(deserializer)?;
-        let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
-        let digits = digits.ok_or_else(|| D::Error::custom("hex string without 0x prefix"))?;
+        // The prefix may be missing (as in geth).
+        let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(&text);
         if digits.len() > 64 {
             return Err(D::Error::custom("storage key too long (want at most 32 bytes)"));
         }
@@ -336,6 +336,7 @@ mod tests {
         assert_eq!(parse("\"0x\"").unwrap(), "0x0");
         assert_eq!(parse(&format!("\"{}\"", B256::ZERO)).unwrap(), B256::ZERO.to_string());
         assert!(parse(&format!("\"0x0{}\"", "0".repeat(64))).is_err());
-        assert!(parse("\"12\"").is_err());
+        assert_eq!(parse("\"12\"").unwrap(), "0x12");
+        assert!(parse("\"latest\"").is_err());
     }
 }

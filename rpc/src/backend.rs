@@ -17,8 +17,8 @@ use crate::{
     admin::Operator,
     error::{BackendError, CallError, SimulateError, SubmitError},
     model::{
-        BatchRecord, BlockRecord, CallRequest, ChainEvent, EpochRecord, ExecutionWitness, Heads, History, L1Heads,
-        LogCandidates, NodeIdentity, PoolContent, PoolStatus, PooledTransaction, ReceiptRecord, SealedHeader,
+        BatchRecord, BlockRecord, CallRequest, ChainEvent, EpochRecord, Executed, ExecutionWitness, Heads, History,
+        L1Heads, LogCandidates, NodeIdentity, PoolContent, PoolStatus, PooledTransaction, SealedHeader,
         SimulateRequest, SimulatedBlock, StorageRange, StorageRangeRequest, SyncProgress, Trace, TraceRequest,
         TransactionPosition,
     },
@@ -68,8 +68,9 @@ pub trait Backend: Send + Sync + 'static {
     fn at_hand(&self, number: u64, receipts: bool) -> Option<usize>;
     /// The height of a decided block.
     fn block_number(&self, hash: B256) -> Result<Option<u64>, BackendError>;
-    /// One record per transaction of the block, in order.
-    fn receipts(&self, number: u64) -> Result<Option<Arc<Vec<ReceiptRecord>>>, BackendError>;
+    /// The block at a height and its receipts, one per transaction, in order. They belong together, also at the pending height,
+    /// where the block asked for next may be another one.
+    fn executed(&self, number: u64) -> Result<Option<Executed>, BackendError>;
     /// Heights of `from..=to` whose blocks may hold logs of the filter, ascending; bounded, so it may stop early. Without
     /// an index of its own a backend gets by with the headers' blooms.
     fn log_candidates(&self, filter: &Filter, from: u64, to: u64) -> Result<LogCandidates, BackendError> {

@@ -41,6 +41,14 @@ pub(crate) struct Client {
 /// A connection that counts, for as long as this lives.
 pub(crate) struct Place(Arc<Client>);
 
+impl std::ops::Deref for Place {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.0
+    }
+}
+
 impl Clients {
     pub(crate) fn new(limits: ClientLimits) -> Self {
         let most = NonZeroUsize::new(MAX_KNOWN_CLIENTS).unwrap_or(NonZeroUsize::MIN);
@@ -60,9 +68,16 @@ impl Clients {
     }
 }
 
-impl Client {
-    /// Without limits of its own: a process on this machine that may open our socket, or an operator with the token.
+impl Place {
+    /// Of a process on this machine that may open our socket.
     pub(crate) fn unlimited() -> Self {
+        Self(Arc::new(Client::unlimited()))
+    }
+}
+
+impl Client {
+    /// Without limits of its own.
+    fn unlimited() -> Self {
         Self { most_connections: u32::MAX, connections: AtomicU32::new(0), credits: None, methods: HashMap::new() }
     }
 

@@ -42,6 +42,8 @@ pub const MAX_SUBSCRIPTIONS_PER_CONNECTION: u32 = 1_024;
 pub(crate) const WS_BUFFER: u32 = 1_024;
 /// Installed filters of all clients together.
 pub const MAX_FILTERS: usize = 10_000;
+/// Addresses and topics that all installed filters and log subscriptions hold together, some 64 bytes each.
+pub const MAX_STANDING_ALTERNATIVES: usize = 1_000_000;
 /// A filter that nobody polls for this long is removed.
 pub const FILTER_EXPIRY: Duration = Duration::from_secs(300);
 /// Default for logs in one answer.
@@ -87,6 +89,8 @@ pub const MAX_BATCHES: u64 = 256;
 pub const SYNC_SEND_DEFAULT: Duration = Duration::from_secs(2);
 /// Longest wait of `eth_sendRawTransactionSync`.
 pub const SYNC_SEND_MAX: Duration = Duration::from_secs(20);
+/// Transactions of one receipt subscription (geth's figure).
+pub const MAX_RECEIPT_HASHES: usize = 200;
 /// Missed heads that a lagging subscription re-reads before it is closed.
 pub const MAX_HEAD_BACKFILL: u64 = 1_024;
 
@@ -173,6 +177,13 @@ pub const ADMIN: &str = "admin";
 /// All namespaces of the public port.
 pub const NAMESPACES: [&str; 10] =
     ["eth", "net", "web3", "txpool", "debug", "trace", "ots", "horae", "optimism", "rpc"];
+
+impl RpcConfig {
+    /// Bytes of one answer.
+    pub(crate) fn max_response(&self) -> usize {
+        usize::try_from(self.max_response_bytes.min(RESPONSE_BYTES_CEILING)).unwrap_or(usize::MAX)
+    }
+}
 
 impl Default for RpcConfig {
     fn default() -> Self {

@@ -14,11 +14,12 @@ use tokio::sync::Semaphore;
 
 use crate::{
     Backend,
-    config::{MAX_HEAVY_WAITING, MAX_TRACES_WAITING, RpcConfig},
+    args::Args,
+    config::{MAX_HEAVY_WAITING, MAX_STANDING_ALTERNATIVES, MAX_TRACES_WAITING, RpcConfig},
     error::{RpcError, RpcResult},
     fees::TipOracle,
     filters::{Filters, PendingRing},
-    model::{BlockRecord, ReceiptRecord, SealedHeader},
+    model::{BlockRecord, Executed, SealedHeader},
 };
 
 /// Shared by all methods of one server.
@@ -30,6 +31,10 @@ pub(crate) struct Context {
     pub(crate) timeout: Duration,
     pub(crate) max_log_blocks: u64,
     pub(crate) max_logs: usize,
+    /// Bytes of one answer.
+    pub(crate) max_response: usize,
+    /// What log filters that stay may hold together, in addresses and topics.
+    pub(crate) alternatives: Arc<Semaphore>,
     heavy: Lane,
     calls: Lane,
     traces: Lane,
@@ -79,6 +84,8 @@ impl Context {
             timeout: config.request_timeout,
             max_log_blocks: config.max_log_blocks.max(1),
             max_logs: config.max_logs,
+            max_response: config.max_response(),
+            alternatives: Arc::new(Semaphore::new(MAX_STANDING_ALTERNATIVES)),
             heavy: Lane::new(config.max_heavy, MAX_HEAVY_WAITING),
             calls: Lane::new(config.max_heavy, MAX_HEAVY_WAITING),
             traces: Lane::new(config.max_traces, MAX_TRACES_WAITING),
@@ -169,11 +176,20 @@ impl Context {
         }
     }
 
+    /// Refuses a brief answer about a block that has to be read and decoded first.
+    pub(crate) fn at_hand(&self, args: &Args, number: u64, receipts: bool, most: usize) -> RpcResult<()> {
+        let there = |count: usize| count <= most;
+        if args.brief() && !self.backend.at_hand(number, receipts).is_some_and(there) {
+            return Err(RpcError::Timeout);
+        }
+        Ok(())
+    }
+
     /// A block together with its receipts.
-    pub(crate) fn block_and_receipts(&self, id: BlockId) -> RpcResult<Option<Executed>> {
-        let Some(block) = self.block(id)? else { return Ok(None) };
-        let receipts = self.backend.receipts(block.number())?;
-        Ok(receipts.map(|receipts| (block, receipts)))
+    pub(crate) fn block_and_receipts(&self, args: &Args, id: BlockId) -> RpcResult<Option<Executed>> {
+        let Some(number) = self.find(id)? else { return Ok(None) };
+        self.at_hand(args, number, true, usize::MAX)?;
+        Ok(self.backend.executed(number)?)
     }
 
     /// The header a parameter names.
@@ -190,21 +206,18 @@ impl Context {
     }
 
     /// The decided block of a transaction, with receipts, and the transaction's index in it.
-    pub(crate) fn decided(&self, hash: B256) -> RpcResult<Option<(Executed, usize)>> {
-        Ok(self.executed(hash)?.filter(|((block, _), _)| !block.hash().is_zero()))
+    pub(crate) fn decided(&self, args: &Args, hash: B256) -> RpcResult<Option<(Executed, usize)>> {
+        Ok(self.executed(args, hash)?.filter(|((block, _), _)| !block.hash().is_zero()))
     }
 
     /// The decided or pending block of a transaction, with receipts, and the transaction's index in it.
-    pub(crate) fn executed(&self, hash: B256) -> RpcResult<Option<(Executed, usize)>> {
+    pub(crate) fn executed(&self, args: &Args, hash: B256) -> RpcResult<Option<(Executed, usize)>> {
         let Some(position) = self.backend.transaction_position(hash)? else { return Ok(None) };
+        self.at_hand(args, position.number, true, usize::MAX)?;
         let index = usize::try_from(position.index).unwrap_or(usize::MAX);
-        let block = self.backend.block(position.number)?;
-        let Some((block, receipts)) = block.zip(self.backend.receipts(position.number)?) else { return Ok(None) };
+        let Some((block, receipts)) = self.backend.executed(position.number)? else { return Ok(None) };
         // Between two looks a pending block may have given way to another.
         let is_there = block.transactions.get(index).is_some_and(|tx| tx.tx_hash() == hash) && index < receipts.len();
         Ok(is_there.then_some(((block, receipts), index)))
     }
 }
-
-/// A block and its receipts.
-pub(crate) type Executed = (Arc<BlockRecord>, Arc<Vec<ReceiptRecord>>);

@@ -20,7 +20,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.light("debug_getRawHeader", 1, raw_header);
     registry.heavy("debug_getRawBlock", 1, raw_block);
     registry.heavy("debug_getRawReceipts", 1, raw_receipts);
-    registry.light("debug_getRawTransaction", 1, raw_transaction);
+    registry.one("debug_getRawTransaction", 1, raw_transaction);
     registry.light("debug_getBadBlocks", 0, |_: &Context, _: &Args| Ok(Vec::<Bytes>::new()));
     registry.trace("debug_executionWitness", 1, witness);
     // Reth's name for it, and geth's.
@@ -110,7 +110,7 @@ fn witness_by_hash(context: &Context, args: &Args) -> RpcResult<ExecutionWitness
 /// Each receipt in its consensus form, bloom included.
 fn raw_receipts(context: &Context, args: &Args) -> RpcResult<Vec<Bytes>> {
     let id = args.required::<BlockArg>(0)?.0;
-    let (_, receipts) = context.block_and_receipts(id)?.ok_or(BLOCK_NOT_FOUND)?;
+    let (_, receipts) = context.block_and_receipts(args, id)?.ok_or(BLOCK_NOT_FOUND)?;
     Ok(receipts
         .iter()
         .map(|entry| {

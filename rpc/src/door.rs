@@ -17,7 +17,7 @@ use tower::{layer::util::Identity, service_fn};
 use tower_http::cors::CorsLayer;
 
 use crate::{
-    clients::{Client, Clients},
+    clients::{Clients, Place},
     http::{Access, Front},
     middleware::Shared,
 };
@@ -45,12 +45,12 @@ pub(crate) struct Door {
 
 impl Door {
     /// Serves one connection until it ends, or until the server stops and what runs has been answered.
-    pub(crate) async fn serve<I>(self: Arc<Self>, io: I, client: Arc<Client>)
+    pub(crate) async fn serve<I>(self: Arc<Self>, io: I, place: Place)
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let (stopped, idle_timeout) = (self.stop.clone().shutdown(), self.idle_timeout);
-        let front = Arc::new(Front::new(self, client));
+        let front = Arc::new(Front::new(self, Arc::new(place)));
         let way_in = Arc::clone(&front);
         let service = TowerToHyperService::new(service_fn(move |request| Arc::clone(&way_in).enter(request)));
         let connection = http1::Builder::new().serve_connection(TokioIo::new(io), service).with_upgrades();
@@ -106,10 +106,6 @@ impl Door {
         };
         // Without it small answers wait for acknowledgements; a socket that refuses it is closed already.
         let _closed = stream.set_nodelay(true);
-        let door = Arc::clone(self);
-        tokio::spawn(async move {
-            door.serve(stream, client).await;
-            drop(place);
-        });
+        tokio::spawn(Arc::clone(self).serve(stream, place));
     }
 }

@@ -1,6 +1,6 @@
 //! Errors of the port and how clients see them.
 
-use alloy_primitives::{B256, Bytes, U64, hex};
+use alloy_primitives::{B256, Bytes, U64, U256, hex};
 use jsonrpsee::types::ErrorObjectOwned;
 
 /// JSON-RPC code of a request that is not valid JSON-RPC.
@@ -278,8 +278,9 @@ pub(crate) fn revert_reason(output: &[u8]) -> Option<String> {
         return String::from_utf8(text.to_vec()).ok();
     }
     if selector == PANIC_SELECTOR {
-        let code = *body.get(31)?;
-        let why = match code {
+        let code = U256::from_be_slice(body.get(..32)?);
+        let why = match u8::try_from(code).unwrap_or(u8::MAX) {
+            0x00 => "generic panic",
             0x01 => "assert(false)",
             0x11 => "arithmetic underflow or overflow",
             0x12 => "division or modulo by zero",
@@ -294,4 +295,24 @@ pub(crate) fn revert_reason(output: &[u8]) -> Option<String> {
         return Some(why.to_owned());
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panics_have_names() {
+        let panic = |code: U256| revert_reason(&[PANIC_SELECTOR.as_slice(), &code.to_be_bytes::<32>()].concat());
+        for (code, why) in [
+            (0x00, "generic panic"),
+            (0x01, "assert(false)"),
+            (0x12, "division or modulo by zero"),
+            (0xff, "unknown panic code: 0xff"),
+            (0x101, "unknown panic code: 0x101"),
+        ] {
+            assert_eq!(panic(U256::from(code)).as_deref(), Some(why), "{code:#x}");
+        }
+        assert_eq!(revert_reason(&PANIC_SELECTOR), None);
+    }
 }

@@ -107,11 +107,9 @@ pub(crate) fn history(
             if Instant::now() > deadline {
                 return Err(RpcError::Timeout);
             }
-            let block = context.backend.block(number)?;
-            let receipts = context.backend.receipts(number)?;
-            rewards.push(match (block, receipts) {
-                (Some(block), Some(receipts)) => block_rewards(&block, &receipts, percentiles),
-                _ => vec![0; percentiles.len()],
+            rewards.push(match context.backend.executed(number)? {
+                Some((block, receipts)) => block_rewards(&block, &receipts, percentiles),
+                None => vec![0; percentiles.len()],
             });
         }
     }

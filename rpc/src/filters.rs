@@ -5,20 +5,21 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    sync::Arc,
     time::Instant,
 };
 
 use alloy_primitives::B256;
-use alloy_rpc_types_eth::Filter;
 
 use crate::{
     config::{FILTER_EXPIRY, MAX_FILTERS, PENDING_RING},
     error::{RpcError, RpcResult},
+    logs::Standing,
     model::PooledTransaction,
 };
 
 /// What a filter watches, and how far it has been read.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum FilterKind {
     /// Hashes of new blocks from this height on.
     Blocks {
@@ -28,7 +29,7 @@ pub(crate) enum FilterKind {
     /// Logs of new blocks.
     Logs {
         /// What to look for; the range of the filter is what `eth_getFilterLogs` answers.
-        filter: Box<Filter>,
+        filter: Arc<Standing>,
         /// Next height to report.
         next: u64,
     },
@@ -138,7 +139,7 @@ pub(crate) fn hashes(entries: &[PooledTransaction]) -> Vec<B256> {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
+    use std::time::Duration;
 
     use super::*;
 

@@ -27,7 +27,7 @@ use tower::{
 
 use crate::{
     Backend,
-    clients::Client,
+    clients::Place,
     config::{AdminToken, MAX_REQUEST_BYTES, REQUEST_BODY_TIMEOUT},
     door::Door,
     ids::{self, Mask},
@@ -158,7 +158,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static> Incoming for
 /// One connection's way in.
 pub(crate) struct Front {
     door: Arc<Door>,
-    client: Arc<Client>,
+    place: Arc<Place>,
     /// A request came since somebody looked.
     used: AtomicBool,
     running: AtomicU32,
@@ -174,8 +174,8 @@ impl Drop for Running<'_> {
 }
 
 impl Front {
-    pub(crate) const fn new(door: Arc<Door>, client: Arc<Client>) -> Self {
-        Self { door, client, used: AtomicBool::new(false), running: AtomicU32::new(0) }
+    pub(crate) const fn new(door: Arc<Door>, place: Arc<Place>) -> Self {
+        Self { door, place, used: AtomicBool::new(false), running: AtomicU32::new(0) }
     }
 
     /// Whether a request runs, or one came since this was last asked.
@@ -242,7 +242,7 @@ impl Front {
 
     /// What stands around every call.
     fn guarded(&self, transport: Transport) -> RpcServiceBuilder<Stack<GuardLayer, Identity>> {
-        let caller = Caller { client: Arc::clone(&self.client), transport };
+        let caller = Caller { place: Arc::clone(&self.place), transport };
         RpcServiceBuilder::new().layer(GuardLayer { shared: Arc::clone(&self.door.shared), caller })
     }
 }

@@ -25,7 +25,7 @@ use tokio_util::{
 };
 
 use crate::{
-    clients::Client,
+    clients::Place,
     config::{MAX_IPC_CONNECTIONS, MAX_REQUEST_BYTES, RESPONSE_BYTES_CEILING},
     door::Door,
     ids::Mask,
@@ -82,8 +82,7 @@ pub(crate) async fn listen(door: Arc<Door>, listener: UnixListener) {
         let door = Arc::clone(&door);
         tokio::spawn(async move {
             let (near, far) = tokio::io::duplex(PIPE);
-            let client = Arc::new(Client::unlimited());
-            let ((), relayed) = tokio::join!(door.serve(near, client), relay(stream, far));
+            let ((), relayed) = tokio::join!(door.serve(near, Place::unlimited()), relay(stream, far));
             if let Err(why) = relayed {
                 tracing::debug!(%why, "IPC connection failed");
             }

@@ -57,7 +57,7 @@ pub use config::{AdminConfig, AdminToken, ClientLimits, RpcConfig};
 pub use error::{BackendError, CallError, SimulateError, SubmitError};
 pub use model::{
     BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallRequest, CallState, ChainEvent,
-    EpochRecord, ExecutionWitness, Heads, History, L1BlockRef, L1Heads, LogCandidates, NewHead, NodeIdentity,
+    EpochRecord, Executed, ExecutionWitness, Heads, History, L1BlockRef, L1Heads, LogCandidates, NewHead, NodeIdentity,
     PoolContent, PoolStatus, PooledTransaction, Reach, ReceiptRecord, RecoveredTransaction, SealedHeader,
     SimulateRequest, SimulatedBlock, StorageRange, StorageRangeRequest, SyncProgress, Trace, TraceRequest, TraceTarget,
     Tracer, TransactionPosition,

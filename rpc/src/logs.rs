@@ -1,9 +1,11 @@
 //! Log queries: the backend says which blocks may hold wanted logs, the receipts of those tell.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use alloy_eips::BlockNumberOrTag;
+use alloy_primitives::Bloom;
 use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     args::Args,
@@ -16,6 +18,10 @@ use crate::{
 /// Most blocks that a brief answer asks the index for, and most transactions of one that it looks at.
 const BRIEF_BLOCKS: u64 = 1_024;
 const BRIEF_TRANSACTIONS: usize = 512;
+/// Most alternatives of a filter that a brief answer looks up in the index.
+const BRIEF_ALTERNATIVES: usize = 64;
+/// Most alternatives for which a block's Bloom is asked first: each costs a hash there, and looking at the logs costs none.
+const BLOOM_ALTERNATIVES: usize = 32;
 
 /// Refuses filters that would cost more than a scan.
 pub(crate) fn check(filter: &Filter) -> RpcResult<()> {
@@ -26,6 +32,33 @@ pub(crate) fn check(filter: &Filter) -> RpcResult<()> {
         )));
     }
     Ok(())
+}
+
+/// Addresses and topics that a filter names.
+fn alternatives(filter: &Filter) -> usize {
+    filter.topics.iter().fold(filter.address.len(), |sum, topics| sum.saturating_add(topics.len()))
+}
+
+/// A filter that stays, with its part of what all of them may hold.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    pub(crate) filter: Filter,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Standing {
+    pub(crate) fn new(context: &Context, filter: Filter) -> RpcResult<Self> {
+        check(&filter)?;
+        let weight = u32::try_from(alternatives(&filter)).unwrap_or(u32::MAX);
+        let place = Arc::clone(&context.alternatives).try_acquire_many_owned(weight);
+        let place = place.map_err(|_| RpcError::Limit("too many log filters installed".to_owned()))?;
+        Ok(Self { filter, _place: place })
+    }
+
+    /// Whether a block with this Bloom may hold wanted logs.
+    pub(crate) fn may_match(&self, bloom: Bloom) -> bool {
+        alternatives(&self.filter) > BLOOM_ALTERNATIVES || self.filter.matches_bloom(bloom)
+    }
 }
 
 /// The heights a filter covers; `None` when that is no block at all.
@@ -63,15 +96,38 @@ pub(crate) fn query(context: &Context, filter: &Filter, args: &Args) -> RpcResul
     if to.saturating_sub(from) >= most {
         return Err(RpcError::Limit(format!("query exceeds max block range {most}")));
     }
-    if args.brief() && to.saturating_sub(from) > BRIEF_BLOCKS {
+    if args.brief() && (to.saturating_sub(from) > BRIEF_BLOCKS || alternatives(filter) > BRIEF_ALTERNATIVES) {
         return Err(RpcError::Timeout);
     }
-    scan(context, filter, from, to, args)
+    let found = scan(context, filter, from, to, args)?;
+    match found.next {
+        None => Ok(found.logs),
+        Some(next) => Err(RpcError::Limit(format!(
+            "query exceeds max results {}, retry with the range {from}-{}",
+            context.max_logs,
+            next.saturating_sub(1)
+        ))),
+    }
 }
 
-/// The matching logs of `from..=to`, whatever range the filter itself names.
-pub(crate) fn scan(context: &Context, filter: &Filter, from: u64, to: u64, args: &Args) -> RpcResult<Vec<Log>> {
-    let mut found = Vec::new();
+/// What a scan found.
+pub(crate) struct Found {
+    pub(crate) logs: Vec<Log>,
+    /// First height that was not looked at, because the answer is full.
+    pub(crate) next: Option<u64>,
+}
+
+/// About the length of a log as JSON.
+fn weight(log: &Log) -> usize {
+    const MEMBERS: usize = 600;
+    log.data().data.len().saturating_mul(2).saturating_add(MEMBERS)
+}
+
+/// The matching logs of `from..=to`, whatever range the filter itself names, as many as one answer holds. The first block that
+/// has any is always there whole, so that a client can get past it.
+pub(crate) fn scan(context: &Context, filter: &Filter, from: u64, to: u64, args: &Args) -> RpcResult<Found> {
+    let mut found = Found { logs: Vec::new(), next: None };
+    let mut room = context.max_response;
     // Indexes know decided blocks; the pending one is looked at in any case.
     let latest = context.backend.heads().latest.number;
     let (decided, heights) = (to.min(latest), Vec::new().into_iter());
@@ -79,21 +135,17 @@ pub(crate) fn scan(context: &Context, filter: &Filter, from: u64, to: u64, args:
     let mut candidates = Candidates { context, filter, to: decided, heights, next };
     let mut pending = (to > latest).then_some(to);
     while let Some(number) = candidates.next(args.deadline())?.or_else(|| pending.take()) {
-        if args.brief() && context.backend.at_hand(number, true).is_none_or(|count| count > BRIEF_TRANSACTIONS) {
-            return Err(RpcError::Timeout);
+        context.at_hand(args, number, true, BRIEF_TRANSACTIONS)?;
+        let Some((block, receipts)) = context.backend.executed(number)? else { continue };
+        let more = convert::block_logs(&block, &receipts, |log| matches(filter, log));
+        let left = more.iter().try_fold(room, |room, log| room.checked_sub(weight(log)));
+        let fits = left.is_some() && found.logs.len().saturating_add(more.len()) <= context.max_logs;
+        if !fits && !found.logs.is_empty() && !more.is_empty() {
+            found.next = Some(number);
+            break;
         }
-        let (Some(block), Some(receipts)) = (context.backend.block(number)?, context.backend.receipts(number)?) else {
-            continue;
-        };
-        found.extend(convert::block_logs(&block, &receipts, |log| matches(filter, log)));
-        // One block may always be answered whole, so that a client can get past it.
-        let most = context.max_logs;
-        if found.len() > most && from != to {
-            return Err(RpcError::Limit(format!(
-                "query exceeds max results {most}, retry with the range {from}-{}",
-                number.saturating_sub(1).max(from)
-            )));
-        }
+        room = left.unwrap_or_default();
+        found.logs.extend(more);
     }
     Ok(found)
 }

@@ -18,7 +18,7 @@ use metrics::{Counter, Gauge, Histogram};
 use tower::Layer;
 
 use crate::{
-    clients::{Client, LIGHT},
+    clients::{LIGHT, Place},
     config::MAX_BATCH_ITEMS,
     context::Deadline,
     error::{INVALID_REQUEST, LIMIT_EXCEEDED, METHOD_NOT_FOUND, RESPONSE_TOO_LARGE, TIMEOUT},
@@ -35,7 +35,8 @@ pub(crate) enum Transport {
 /// Who makes a call, and how.
 #[derive(Clone)]
 pub(crate) struct Caller {
-    pub(crate) client: Arc<Client>,
+    /// Counts as long as somebody may still call: a WebSocket outlives the connection it came in by.
+    pub(crate) place: Arc<Place>,
     pub(crate) transport: Transport,
 }
 
@@ -75,7 +76,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(costs: &Costs, timeout: Duration, max_response_bytes: u32) -> Self {
+    pub(crate) fn new(costs: &Costs, timeout: Duration, max_response_bytes: usize) -> Self {
         let method = |(name, cost): (&&'static str, &NonZeroU32)| {
             (*name, Method { cost: *cost, metrics: MethodMetrics::new(name) })
         };
@@ -87,7 +88,7 @@ impl Shared {
             timeouts: metrics::counter!("horae_rpc_timeouts_total"),
             limited: metrics::counter!("horae_rpc_limited_total"),
             timeout,
-            max_response_bytes: usize::try_from(max_response_bytes).unwrap_or(usize::MAX),
+            max_response_bytes,
         }
     }
 
@@ -97,7 +98,7 @@ impl Shared {
         const MAX_ECHO: usize = 64;
         let name = request.method_name();
         let method = self.methods.get(name);
-        if !caller.client.admits(name, method.map_or(LIGHT, |method| method.cost)) {
+        if !caller.place.admits(name, method.map_or(LIGHT, |method| method.cost)) {
             self.limited.increment(1);
             return Some(ErrorObjectOwned::owned(LIMIT_EXCEEDED, "too many requests from your address", None::<()>));
         }
@@ -274,6 +275,8 @@ where
                 if let Err(refusal) = answers.append(answer) {
                     return refusal;
                 }
+                // Calls that never wait would keep the thread, and the clock, for the whole batch.
+                tokio::task::yield_now().await;
             }
             if answers.is_empty() && notified {
                 return silent();

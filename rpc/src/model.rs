@@ -98,6 +98,9 @@ pub struct ReceiptRecord {
     pub l1: L1BlockInfo,
 }
 
+/// A block and its receipts, one per transaction, in order.
+pub type Executed = (Arc<BlockRecord>, Arc<Vec<ReceiptRecord>>);
+
 /// A transaction's place in the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransactionPosition {

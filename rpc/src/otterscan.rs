@@ -17,10 +17,10 @@ use serde_json::{Value, json};
 use crate::{
     args::{AddressArg, Args, HashArg, LenientQuantity, NumberOrTag},
     config::{MAX_PAGE, MAX_SEARCH_BLOCKS},
-    context::{Context, Executed},
+    context::Context,
     convert, debug_trace,
     error::{BackendError, RpcError, RpcResult},
-    model::{BlockRecord, TraceRequest, Tracer},
+    model::{BlockRecord, Executed, TraceRequest, Tracer},
     parity,
     registry::Registry,
 };
@@ -60,19 +60,19 @@ fn header(context: &Context, args: &Args) -> RpcResult<Option<Header>> {
 }
 
 fn details_by_number(context: &Context, args: &Args) -> RpcResult<Option<Value>> {
-    details(context, BlockId::Number(args.required::<NumberOrTag>(0)?.0))
+    details(context, args, BlockId::Number(args.required::<NumberOrTag>(0)?.0))
 }
 
 fn details_by_hash(context: &Context, args: &Args) -> RpcResult<Option<Value>> {
-    details(context, BlockId::hash(args.required::<HashArg>(0)?.0))
+    details(context, args, BlockId::hash(args.required::<HashArg>(0)?.0))
 }
 
 fn value<T: Serialize>(value: T) -> RpcResult<Value> {
     serde_json::to_value(value).map_err(|why| BackendError::Internal(why.to_string()).into())
 }
 
-fn details(context: &Context, id: BlockId) -> RpcResult<Option<Value>> {
-    let Some((block, receipts)) = context.block_and_receipts(id)? else { return Ok(None) };
+fn details(context: &Context, args: &Args, id: BlockId) -> RpcResult<Option<Value>> {
+    let Some((block, receipts)) = context.block_and_receipts(args, id)? else { return Ok(None) };
     let mut shown = value(convert::block(&block, None))?;
     if let Some(members) = shown.as_object_mut() {
         members.remove("transactions");
@@ -122,7 +122,7 @@ fn block_transactions(context: &Context, args: &Args) -> RpcResult<Option<Value>
     let id = BlockId::Number(args.required::<NumberOrTag>(0)?.0);
     let page = usize::try_from(args.required::<LenientQuantity>(1)?.0).unwrap_or(usize::MAX);
     let size = page_size(args, 2)?;
-    let Some(found) = context.block_and_receipts(id)? else { return Ok(None) };
+    let Some(found) = context.block_and_receipts(args, id)? else { return Ok(None) };
     let count = found.0.transactions.len();
     let end = count.saturating_sub(page.saturating_mul(size));
     let shown = end.saturating_sub(size)..end;
@@ -187,8 +187,7 @@ fn search(
         if !may_concern(&block, address) {
             continue;
         }
-        let Some(receipts) = context.backend.receipts(number)? else { continue };
-        let found: Executed = (block, receipts);
+        let Some(found) = context.backend.executed(number)? else { continue };
         // Newest first within a block, too.
         for index in (0..found.0.transactions.len()).rev() {
             if concerns(&found, index, address) {

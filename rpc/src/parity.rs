@@ -5,7 +5,10 @@ use alloy_primitives::{B256, map::HashSet};
 use alloy_rpc_types_eth::{BlockOverrides, TransactionRequest, state::StateOverride};
 use alloy_rpc_types_trace::{
     filter::TraceFilter,
-    parity::{LocalizedTransactionTrace, TraceResults, TraceResultsWithTransactionHash, TraceType, TransactionTrace},
+    parity::{
+        Action, LocalizedTransactionTrace, TraceOutput, TraceResults, TraceResultsWithTransactionHash, TraceType,
+        TransactionTrace,
+    },
 };
 
 use crate::{
@@ -129,15 +132,39 @@ fn filter(context: &Context, args: &Args) -> RpcResult<Vec<LocalizedTransactionT
     let skip = usize::try_from(filter.after.unwrap_or(0)).unwrap_or(usize::MAX);
     let count = filter.count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
     let wanted = skip.saturating_add(count);
-    let mut found = Vec::new();
+    let (mut found, mut seen, mut room) = (Vec::new(), 0_usize, context.max_response);
     for number in from..=to {
         let Some(block) = context.block(BlockId::number(number))? else { continue };
-        found.extend(of_block(context, args, &block)?.into_iter().filter(|entry| matcher.matches(&entry.trace)));
-        if found.len() >= wanted {
+        for entry in of_block(context, args, &block)?.into_iter().filter(|entry| matcher.matches(&entry.trace)) {
+            seen = seen.saturating_add(1);
+            if seen > skip && seen <= wanted {
+                room = room.checked_sub(weight(&entry.trace)).ok_or_else(|| {
+                    RpcError::Limit(format!("traces of more than {} bytes, narrow the range", context.max_response))
+                })?;
+                found.push(entry);
+            }
+        }
+        if seen >= wanted {
             break;
         }
     }
-    Ok(found.into_iter().skip(skip).take(count).collect())
+    Ok(found)
+}
+
+/// About the length of a trace as JSON.
+fn weight(trace: &TransactionTrace) -> usize {
+    const MEMBERS: usize = 600;
+    let input = match &trace.action {
+        Action::Call(call) => call.input.len(),
+        Action::Create(create) => create.init.len(),
+        Action::Selfdestruct(_) | Action::Reward(_) => 0,
+    };
+    let output = match &trace.result {
+        Some(TraceOutput::Call(call)) => call.output.len(),
+        Some(TraceOutput::Create(create)) => create.code.len(),
+        None => 0,
+    };
+    input.saturating_add(output).saturating_mul(2).saturating_add(MEMBERS)
 }
 
 fn call(context: &Context, args: &Args) -> RpcResult<TraceResults> {

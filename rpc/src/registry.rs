@@ -21,6 +21,8 @@ use crate::{
 
 /// Longest work on an async thread.
 const BRIEF: Duration = Duration::from_micros(250);
+/// Longest parameters of such work in bytes.
+const BRIEF_INPUT: usize = 16 * 1024;
 
 /// Collects the methods of the namespaces that are switched on.
 pub(crate) struct Registry {
@@ -100,6 +102,17 @@ impl Registry {
         self.blocking(name, max_args, method, kind, true);
     }
 
+    /// A method that reads of one block: brief where that block is in memory. A client pays for it as for a light one.
+    pub(crate) fn one<R: Serialize + 'static>(
+        &mut self,
+        name: &'static str,
+        max_args: usize,
+        method: fn(&Context, &Args) -> RpcResult<R>,
+    ) {
+        self.blocking(name, max_args, method, Work::Heavy, true);
+        self.costs.insert(name, LIGHT);
+    }
+
     /// A method that executes blocks again: as a heavy one, but few at a time.
     pub(crate) fn trace<R: Serialize + 'static>(
         &mut self,
@@ -120,6 +133,8 @@ impl Registry {
     ) {
         let added = self.module.register_async_method(name, move |params, context, extensions| async move {
             let deadline = context.deadline(&extensions);
+            // Much input is much work, before anything looks at the clock.
+            let brief = brief && params.as_str().is_none_or(|text| text.len() <= BRIEF_INPUT);
             let mut args = Args::parse(&params, max_args, deadline)?;
             if brief {
                 let until = Instant::now().checked_add(BRIEF).unwrap_or(deadline).min(deadline);

@@ -20,7 +20,7 @@ use crate::{
     clients::Clients,
     config::{
         ADMIN, AdminToken, BATCH_PARSE_LIMIT, ClientLimits, MAX_REQUEST_BYTES, MAX_SUBSCRIPTIONS_PER_CONNECTION,
-        NAMESPACES, RESPONSE_BYTES_CEILING, RpcConfig, WS_BUFFER,
+        NAMESPACES, RpcConfig, WS_BUFFER,
     },
     context::Context,
     debug,
@@ -199,8 +199,7 @@ impl Builder<'_> {
         token: Option<AdminToken>,
     ) -> Result<Arc<Door>, StartError> {
         let (methods, costs) = methods(self.context, namespaces)?.finish()?;
-        let max_response = self.config.max_response_bytes.min(RESPONSE_BYTES_CEILING);
-        let config = self.transport(max_response);
+        let config = self.transport();
         let names = Names { origins: origins.to_vec(), hosts: self.config.allowed_hosts.clone() };
         Ok(Arc::new(Door {
             running: ConnectionGuard::new(usize::try_from(self.config.max_connections).unwrap_or(usize::MAX)),
@@ -209,16 +208,16 @@ impl Builder<'_> {
             methods: methods.into(),
             cors: cors(origins)?,
             access: Arc::new(Access { backend: Arc::clone(&self.context.backend), names, token }),
-            shared: Arc::new(Shared::new(&costs, self.config.request_timeout, max_response)),
+            shared: Arc::new(Shared::new(&costs, self.config.request_timeout, self.config.max_response())),
             idle_timeout: self.config.idle_timeout,
             stop: self.stop.clone(),
         }))
     }
 
-    fn transport(&self, max_response: u32) -> ServerConfig {
+    fn transport(&self) -> ServerConfig {
         ServerConfig::builder()
             .max_request_body_size(MAX_REQUEST_BYTES)
-            .max_response_body_size(max_response)
+            .max_response_body_size(u32::try_from(self.config.max_response()).unwrap_or(u32::MAX))
             .max_connections(self.config.max_connections)
             .max_subscriptions_per_connection(MAX_SUBSCRIPTIONS_PER_CONNECTION)
             .set_batch_request_config(BatchRequestConfig::Limit(BATCH_PARSE_LIMIT))

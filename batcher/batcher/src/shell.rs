@@ -9,7 +9,7 @@ use derivation::limits::MAX_BLOCKS;
 use futures::future::BoxFuture;
 use k256::ecdsa::SigningKey;
 use protocol::{
-    BatchHeader, BatchIndex, CompactSignature, Epoch, Height, block,
+    BatchHeader, BatchIndex, CompactSignature, Height, block,
     signing::{address_of, member_key},
 };
 use tokio::sync::{mpsc, watch};
@@ -147,11 +147,11 @@ impl Batcher {
         if self.posting {
             return Ok(());
         }
-        let leaders = self.chain.next_leaders()?;
-        let Some(rank) = self.keys.iter().filter_map(|key| rank_of(&leaders, address_of(key))).min() else {
+        let tip = self.batches.tip();
+        let posters = self.posters(&tip)?;
+        let Some(rank) = self.keys.iter().filter_map(|key| rank_of(&posters, address_of(key))).min() else {
             return Ok(());
         };
-        let tip = self.batches.tip();
         let index = tip.index.saturating_add(1);
         let proposed_ms = self.last_proposal.time_of(index);
         let policy = PolicyParams {
@@ -175,6 +175,17 @@ impl Batcher {
             self.propose(tip, now).await?;
         }
         Ok(())
+    }
+
+    /// Who takes the batch after `tip` to L1: the leaders to come, then those of its own set who lead no more. Without them a set
+    /// that was replaced as a whole would leave its last batch to members who cannot propose it.
+    fn posters(&self, tip: &ParentBatch) -> Result<Vec<Address>, BatcherError> {
+        let mut posters = self.chain.next_leaders()?;
+        let own = self.chain.set_of(self.config.params.epoch_of(Height(tip.last_height).next()))?;
+        let own = own.iter().flat_map(|set| set.members()).map(|member| member.signer);
+        let left: Vec<Address> = own.filter(|member| !posters.contains(member)).collect();
+        posters.extend(left);
+        Ok(posters)
     }
 
     /// Timestamp of the oldest waiting block, and whether waiting longer gains nothing. `None` when no block waits.
@@ -340,12 +351,12 @@ impl Batcher {
         Ok(Verdict::Good)
     }
 
-    /// Members of the sets around the head: the only ones whose statements are kept.
+    /// Members of the sets from the first height without a batch on L1 on: the only ones whose statements are kept.
     fn recent_members(&self) -> Result<BTreeSet<Address>, BatcherError> {
-        let epoch = self.config.params.epoch_of(self.chain.head()?.next()).0;
+        let safe = Height(self.batches.tip().last_height);
         let mut members = BTreeSet::new();
-        for epoch in epoch.saturating_sub(1)..=epoch.saturating_add(1) {
-            let set = self.chain.set_of(Epoch(epoch))?;
+        for epoch in self.config.params.speaking_epochs(safe, self.chain.head()?) {
+            let set = self.chain.set_of(epoch)?;
             members.extend(set.iter().flat_map(|set| set.members()).map(|member| member.signer));
         }
         Ok(members)
@@ -393,7 +404,7 @@ impl Batcher {
 
     fn refuse(&mut self, header: &BatchHeader, proposer: Address, error: &Mismatch) {
         tracing::warn!(batch = header.index, %proposer, %error, "batch proposal refused");
-        metrics::counter!("batch_proposals_refused_total").increment(1);
+        metrics::counter!("horae_batch_proposals_refused_total").increment(1);
         self.status.send_modify(|status| {
             status.refused_proposals = status.refused_proposals.saturating_add(1);
             status.last_refusal = Some(format!("{proposer}: {error}"));
@@ -449,13 +460,13 @@ impl Batcher {
         // Even after success: the watcher needs a moment to see the batch, and posting again meanwhile would only fail.
         self.retry_post_ms = now_ms().saturating_add(self.config.post_timeout_ms);
         match result {
-            Ok(()) => metrics::counter!("batches_posted_total").increment(1),
+            Ok(()) => metrics::counter!("horae_batches_posted_total").increment(1),
             Err(SubmitError::Temporary(error)) => {
                 tracing::warn!(batch = header.index, error, "batch will be posted again")
             }
             Err(SubmitError::Refused(error)) => {
                 tracing::warn!(batch = header.index, error, "L1 refuses the batch");
-                metrics::counter!("batches_refused_by_l1_total").increment(1);
+                metrics::counter!("horae_batches_refused_by_l1_total").increment(1);
                 self.status.send_modify(|status| status.last_l1_refusal = Some(error));
                 // A batch that does not follow the tip right now was refused for that; it may follow again.
                 let tip = self.batches.tip();
@@ -496,19 +507,20 @@ impl Batcher {
             }
         }
         let tip = self.batches.tip();
-        metrics::gauge!("batch_tip").set(tip.index as f64);
+        metrics::gauge!("horae_batch_tip").set(tip.index as f64);
         self.status.send_modify(|status| status.tip = tip);
         self.retry_deferred().await
     }
 
-    /// A certified batch that differs from our chain is the worst that can happen: say so loudly. The challenger acts on it.
+    /// A certified batch that differs from our chain is the worst that can happen: say so loudly. People must act on it; no
+    /// program does yet.
     async fn compare(&self, header: &BatchHeader, parent: ParentBatch) -> Result<(), BatcherError> {
         let (header, params, chain) = (header.clone(), self.config.params.clone(), self.chain.clone());
         let index = header.index;
         let found = blocking(move || contradiction(&header, &parent, &params, chain.as_ref())).await??;
         if let Some(field) = found {
             tracing::error!(batch = index, field, "batch on L1 contradicts the decided chain");
-            metrics::counter!("batch_contradictions_total").increment(1);
+            metrics::counter!("horae_batch_contradictions_total").increment(1);
         }
         Ok(())
     }

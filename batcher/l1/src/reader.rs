@@ -23,18 +23,37 @@ use crate::{BlobSource, FinalBlock, L1Client, L1Error, L1Header, Snapshot, Submi
 const MAX_LOG_RANGE: u64 = 500;
 /// Header requests under way at once.
 const MAX_PARALLEL_HEADERS: usize = 8;
-/// Final blocks kept in memory: over a day of mainnet, so that what a permissionless batch executes is still there after the
-/// silence that allows it.
+/// Final blocks kept in memory: over a day of mainnet. The watcher waits before it pushes out what is needed.
 const MAX_CACHED_BLOCKS: usize = 8_192;
+/// The same where nothing can wait, because a batch is read later than the blocks that it names: over nine days of mainnet, so that
+/// what a permissionless batch executes is still there after a long silence. Some 20 MB.
+const MAX_DERIVATION_BLOCKS: usize = 65_536;
 
 /// The newest final L1 blocks, shared between the watcher that writes and everyone who reads.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct FinalBlocks {
     blocks: Arc<RwLock<BTreeMap<u64, Arc<FinalBlock>>>>,
+    capacity: usize,
     blind_to_deposits: bool,
 }
 
+impl Default for FinalBlocks {
+    fn default() -> Self {
+        Self::of(MAX_CACHED_BLOCKS)
+    }
+}
+
 impl FinalBlocks {
+    /// At most this many blocks.
+    pub fn of(capacity: usize) -> Self {
+        Self { blocks: Arc::default(), capacity, blind_to_deposits: false }
+    }
+
+    /// Of a node that derives its blocks from L1 alone.
+    pub fn for_derivation() -> Self {
+        Self::of(MAX_DERIVATION_BLOCKS)
+    }
+
     /// Of the devnet's faulty node: ends before the first block with a queue item, so that no block it builds or votes for
     /// executes one.
     pub fn blind_to_deposits() -> Self {
@@ -60,9 +79,15 @@ impl FinalBlocks {
             return;
         }
         blocks.insert(number, block);
-        while blocks.len() > MAX_CACHED_BLOCKS {
+        while blocks.len() > self.capacity {
             blocks.pop_first();
         }
+    }
+
+    /// How far a block may be ahead of the one that is needed next: a little less than there is room for.
+    pub(crate) fn reach(&self) -> u64 {
+        let spare = self.capacity / 32;
+        u64::try_from(self.capacity.saturating_sub(spare)).unwrap_or(u64::MAX)
     }
 }
 

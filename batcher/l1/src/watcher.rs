@@ -66,6 +66,9 @@ pub struct WatchConfig {
     pub parent: Option<B256>,
     /// Time between looks at the head.
     pub poll_interval: Duration,
+    /// Origin of the node's newest block, from which its next blocks go on: the watcher reports no final block so far ahead that the
+    /// cache would lose what they need. `None`: it waits for nothing but the events' queue.
+    pub needed: Option<watch::Receiver<u64>>,
 }
 
 /// The task that follows L1.
@@ -99,13 +102,13 @@ impl L1Watcher {
     async fn watch(self) -> Result<(), L1Error> {
         let mut interval = tokio::time::interval(self.config.poll_interval);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut window = None;
+        let (mut stand, mut window) = (None, None);
         loop {
             tokio::select! {
                 () = self.events.closed() => return Ok(()),
                 _ = interval.tick() => {}
             }
-            match self.poll(&mut window).await {
+            match self.poll(&mut stand, &mut window).await {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
                 Err(error) if error.severity() == Severity::Halt => return Err(error),
@@ -119,11 +122,11 @@ impl L1Watcher {
     }
 
     /// One look at L1. `false` when nobody listens any more.
-    async fn poll(&self, window: &mut Option<Window>) -> Result<bool, L1Error> {
+    async fn poll(&self, stand: &mut Option<L1Position>, window: &mut Option<Window>) -> Result<bool, L1Error> {
         let window = match window {
             Some(window) => window,
             None => {
-                let Some(caught_up) = self.catch_up().await? else {
+                let Some(caught_up) = self.catch_up(stand).await? else {
                     return Ok(false);
                 };
                 window.insert(caught_up)
@@ -149,10 +152,15 @@ impl L1Watcher {
         Ok(true)
     }
 
-    /// Reports all blocks that are final already, and stands on the newest of them.
-    async fn catch_up(&self) -> Result<Option<Window>, L1Error> {
-        let mut stand = self.before_start().await?;
+    /// Reports all blocks that are final already, and stands on the newest of them. As this may take as long as the node's own
+    /// catching up, it goes on where an L1 that did not answer has stopped it.
+    async fn catch_up(&self, reported: &mut Option<L1Position>) -> Result<Option<Window>, L1Error> {
+        let mut stand = match *reported {
+            Some(stand) => stand,
+            None => self.before_start().await?,
+        };
         loop {
+            *reported = Some(stand);
             let next = stand.number.saturating_add(1);
             let finalized = self.client().header_at_tag(Tag::Finalized).await?.origin;
             if next > finalized.number {
@@ -208,7 +216,7 @@ impl L1Watcher {
             if !replaced.is_empty() {
                 let from = replaced.last().map(|block| block.origin.number);
                 tracing::warn!(from, blocks = replaced.len(), "L1 reorg");
-                metrics::counter!("l1_reorgs_total").increment(1);
+                metrics::counter!("horae_l1_reorgs_total").increment(1);
             }
             let dropped = replaced.iter().flat_map(|old| old.batches.iter().rev().cloned()).map(L1Event::BatchDropped);
             let included = block.batches.iter().cloned().map(L1Event::BatchIncluded);
@@ -221,15 +229,29 @@ impl L1Watcher {
         Ok(true)
     }
 
+    /// Waits until the cache can take a final block without losing one that is still needed. `false` when nobody listens any
+    /// more.
+    async fn make_room(&self, number: u64) -> bool {
+        let Some(mut needed) = self.config.needed.clone() else { return true };
+        let reach = self.finals.reach();
+        tokio::select! {
+            () = self.events.closed() => false,
+            room = needed.wait_for(|needed| number <= needed.saturating_add(reach)) => room.is_ok(),
+        }
+    }
+
     async fn report_final(&self, block: Arc<FinalBlock>) -> bool {
-        metrics::gauge!("l1_finalized").set(block.origin.number as f64);
+        if !self.make_room(block.origin.number).await {
+            return false;
+        }
+        metrics::gauge!("horae_l1_finalized").set(block.origin.number as f64);
         self.finals.insert(block.clone());
         self.events.send(L1Event::Final(block)).await.is_ok()
     }
 
     fn publish(&self, window: &Window, safe: L1Position) {
         let view = L1View { latest: window.tip(), safe, finalized: window.anchor() };
-        metrics::gauge!("l1_latest").set(view.latest.number as f64);
+        metrics::gauge!("horae_l1_latest").set(view.latest.number as f64);
         self.view.send_replace(Some(view));
     }
 }

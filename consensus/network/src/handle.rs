@@ -195,10 +195,10 @@ pub(crate) enum Command {
     },
     Dial(Multiaddr),
     Disconnect(PeerId),
-    Shutdown,
 }
 
-/// Cheap to clone; no call waits for the network except [`NetworkHandle::request_blocks`].
+/// Cheap to clone; no call waits for the network except [`NetworkHandle::request_blocks`]. With the last one the network ends, and then
+/// its event channel.
 #[derive(Clone, Debug)]
 pub struct NetworkHandle {
     pub(crate) local: PeerId,
@@ -229,18 +229,6 @@ impl NetworkHandle {
     #[must_use]
     pub fn peers(&self) -> Arc<Vec<PeerInfo>> {
         Arc::clone(&self.peers.borrow())
-    }
-
-    /// Changes of [`Self::peers`], for waiting on them.
-    #[must_use]
-    pub fn watch_peers(&self) -> watch::Receiver<Arc<Vec<PeerInfo>>> {
-        self.peers.clone()
-    }
-
-    /// Number of connected peers.
-    #[must_use]
-    pub fn peer_count(&self) -> usize {
-        self.peers.borrow().len()
     }
 
     /// Gossips transactions; they travel several to a message.
@@ -338,14 +326,6 @@ impl NetworkHandle {
     /// See [`NetworkError`].
     pub fn disconnect(&self, peer: PeerId) -> Result<(), NetworkError> {
         self.send(Command::Disconnect(peer))
-    }
-
-    /// Ends the task; the event channel closes when it is done.
-    ///
-    /// # Errors
-    /// See [`NetworkError`].
-    pub fn shutdown(&self) -> Result<(), NetworkError> {
-        self.send(Command::Shutdown)
     }
 
     pub(crate) fn publish(&self, message: &Gossip) -> Result<(), NetworkError> {

@@ -233,7 +233,7 @@ impl Task {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm(event),
                 command = self.commands.recv() => match command {
-                    None | Some(Command::Shutdown) => break,
+                    None => break,
                     Some(command) => self.on_command(command),
                 },
                 Some((token, verdict)) = self.verdicts.recv() => self.on_verdict(&token, verdict),
@@ -275,7 +275,6 @@ impl Task {
                 }
             }
             Command::Disconnect(peer) => self.disconnect(peer),
-            Command::Shutdown => {}
         }
     }
 

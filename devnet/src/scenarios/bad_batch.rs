@@ -96,7 +96,7 @@ async fn lead(network: &mut Network, name: &str, signer: Address) -> Result<()> 
 async fn refusals(network: &Network, but: &str) -> Result<Vec<f64>> {
     let mut counts = Vec::new();
     for node in network.plan.sequencers().filter(|node| node.name != but) {
-        counts.push(metrics::counter(node.metrics, "batch_proposals_refused_total").await?);
+        counts.push(metrics::counter(node.metrics, "horae_batch_proposals_refused_total").await?);
     }
     Ok(counts)
 }

@@ -230,7 +230,7 @@ async fn refused(network: &Network, facts: &mut Facts, item: Item) -> Result<()>
 async fn refusals(network: &Network) -> Result<f64> {
     let mut sum = 0.0;
     for node in network.plan.sequencers() {
-        sum += metrics::counter(node.metrics, "batches_refused_by_l1_total").await?;
+        sum += metrics::counter(node.metrics, "horae_batches_refused_by_l1_total").await?;
     }
     Ok(sum)
 }

@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use crate::{
     args::{Args, BlockArg, HashArg, NumberOrTag, Quantity},
-    context::{Context, Executed, Work},
+    context::{Context, Work},
     convert::{self, PooledView, RpcBlock},
-    error::{RpcError, RpcResult},
+    error::RpcResult,
+    model::Executed,
     registry::Registry,
 };
 
@@ -21,19 +22,19 @@ pub(super) fn register(registry: &mut Registry) {
     registry.light("eth_getHeaderByNumber", 1, header_by_number);
     registry.light("eth_getHeaderByHash", 1, header_by_hash);
     registry.brief("eth_getBlockReceipts", 1, block_receipts, Work::Heavy);
-    registry.light("eth_getBlockTransactionCountByNumber", 1, count_by_number);
-    registry.light("eth_getBlockTransactionCountByHash", 1, count_by_hash);
+    registry.one("eth_getBlockTransactionCountByNumber", 1, count_by_number);
+    registry.one("eth_getBlockTransactionCountByHash", 1, count_by_hash);
     registry.light("eth_getUncleCountByBlockNumber", 1, uncles_by_number);
     registry.light("eth_getUncleCountByBlockHash", 1, uncles_by_hash);
     registry.light("eth_getUncleByBlockNumberAndIndex", 2, uncle_by_number);
     registry.light("eth_getUncleByBlockHashAndIndex", 2, uncle_by_hash);
-    registry.light("eth_getTransactionByHash", 1, transaction_by_hash);
-    registry.light("eth_getTransactionByBlockNumberAndIndex", 2, transaction_by_number);
-    registry.light("eth_getTransactionByBlockHashAndIndex", 2, transaction_by_block_hash);
-    registry.light("eth_getTransactionReceipt", 2, transaction_receipt);
-    registry.light("eth_getRawTransactionByHash", 1, raw_transaction);
-    registry.light("eth_getRawTransactionByBlockNumberAndIndex", 2, raw_by_number);
-    registry.light("eth_getRawTransactionByBlockHashAndIndex", 2, raw_by_block_hash);
+    registry.one("eth_getTransactionByHash", 1, transaction_by_hash);
+    registry.one("eth_getTransactionByBlockNumberAndIndex", 2, transaction_by_number);
+    registry.one("eth_getTransactionByBlockHashAndIndex", 2, transaction_by_block_hash);
+    registry.one("eth_getTransactionReceipt", 2, transaction_receipt);
+    registry.one("eth_getRawTransactionByHash", 1, raw_transaction);
+    registry.one("eth_getRawTransactionByBlockNumberAndIndex", 2, raw_by_number);
+    registry.one("eth_getRawTransactionByBlockHashAndIndex", 2, raw_by_block_hash);
 }
 
 fn number(args: &Args) -> RpcResult<BlockId> {
@@ -56,18 +57,18 @@ const BRIEF_TRANSACTIONS: usize = 64;
 fn height(context: &Context, args: &Args, id: BlockId, full: bool) -> RpcResult<Option<u64>> {
     let Some(number) = context.find(id)? else { return Ok(None) };
     let most = if full { BRIEF_TRANSACTIONS } else { BRIEF_HASHES };
-    if args.brief() && context.backend.at_hand(number, full).is_none_or(|count| count > most) {
-        return Err(RpcError::Timeout);
-    }
+    context.at_hand(args, number, full, most)?;
     Ok(Some(number))
 }
 
 fn block(context: &Context, args: &Args, id: BlockId) -> RpcResult<Option<RpcBlock>> {
     let full: bool = args.required(1)?;
     let Some(number) = height(context, args, id, full)? else { return Ok(None) };
-    let Some(block) = context.backend.block(number)? else { return Ok(None) };
-    let receipts = if full { context.backend.receipts(number)? } else { None };
-    Ok((!full || receipts.is_some()).then(|| convert::block(&block, receipts.as_ref().map(|all| all.as_slice()))))
+    if full {
+        let found = context.backend.executed(number)?;
+        return Ok(found.map(|(block, receipts)| convert::block(&block, Some(receipts.as_slice()))));
+    }
+    Ok(context.backend.block(number)?.map(|block| convert::block(&block, None)))
 }
 
 fn block_by_number(context: &Context, args: &Args) -> RpcResult<Option<RpcBlock>> {
@@ -89,20 +90,21 @@ fn header_by_hash(context: &Context, args: &Args) -> RpcResult<Option<Header>> {
 fn block_receipts(context: &Context, args: &Args) -> RpcResult<Option<Vec<OpTransactionReceipt>>> {
     let id = args.required::<BlockArg>(0)?.0;
     let Some(number) = height(context, args, id, true)? else { return Ok(None) };
-    let found = context.backend.block(number)?.zip(context.backend.receipts(number)?);
-    Ok(found.map(|(block, receipts)| convert::block_receipts(&block, &receipts)))
+    Ok(context.backend.executed(number)?.map(|(block, receipts)| convert::block_receipts(&block, &receipts)))
 }
 
-fn count(context: &Context, id: BlockId) -> RpcResult<Option<U64>> {
-    Ok(context.block(id)?.map(|block| U64::from(block.transactions.len())))
+fn count(context: &Context, args: &Args, id: BlockId) -> RpcResult<Option<U64>> {
+    let Some(number) = context.find(id)? else { return Ok(None) };
+    context.at_hand(args, number, false, usize::MAX)?;
+    Ok(context.backend.block(number)?.map(|block| U64::from(block.transactions.len())))
 }
 
 fn count_by_number(context: &Context, args: &Args) -> RpcResult<Option<U64>> {
-    count(context, number(args)?)
+    count(context, args, number(args)?)
 }
 
 fn count_by_hash(context: &Context, args: &Args) -> RpcResult<Option<U64>> {
-    count(context, hash(args)?)
+    count(context, args, hash(args)?)
 }
 
 /// There are no uncles: zero for every block that exists.
@@ -136,20 +138,20 @@ enum AnyTransaction {
 
 fn transaction_by_hash(context: &Context, args: &Args) -> RpcResult<Option<AnyTransaction>> {
     let hash = args.required::<HashArg>(0)?.0;
-    if let Some(((block, receipts), index)) = context.decided(hash)? {
+    if let Some(((block, receipts), index)) = context.decided(args, hash)? {
         return Ok(convert::transaction(&block, &receipts, index).map(AnyTransaction::Decided));
     }
     if let Some(pooled) = context.backend.pooled(hash) {
         return Ok(Some(AnyTransaction::Pooled(convert::pooled(&pooled))));
     }
     // In a slice that came before the transaction itself.
-    let pending = context.executed(hash)?.and_then(|((block, _), index)| block.transactions.get(index).cloned());
+    let pending = context.executed(args, hash)?.and_then(|((block, _), index)| block.transactions.get(index).cloned());
     Ok(pending.map(|transaction| AnyTransaction::Pooled(convert::unplaced(transaction))))
 }
 
 fn indexed(context: &Context, id: BlockId, args: &Args) -> RpcResult<Option<(Executed, usize)>> {
     let index = usize::try_from(args.required::<Quantity>(1)?.0).unwrap_or(usize::MAX);
-    Ok(context.block_and_receipts(id)?.map(|found| (found, index)))
+    Ok(context.block_and_receipts(args, id)?.map(|found| (found, index)))
 }
 
 fn transaction_by_number(context: &Context, args: &Args) -> RpcResult<Option<Transaction>> {
@@ -175,8 +177,13 @@ pub(super) struct TaggedReceipt {
 }
 
 /// The receipt of a decided transaction, or of one that is executed already in the pending block.
-pub(super) fn tagged_receipt(context: &Context, hash: B256, pending: bool) -> RpcResult<Option<TaggedReceipt>> {
-    let found = if pending { context.executed(hash)? } else { context.decided(hash)? };
+pub(super) fn tagged_receipt(
+    context: &Context,
+    args: &Args,
+    hash: B256,
+    pending: bool,
+) -> RpcResult<Option<TaggedReceipt>> {
+    let found = if pending { context.executed(args, hash)? } else { context.decided(args, hash)? };
     let Some(((block, receipts), index)) = found else { return Ok(None) };
     let heads = context.backend.heads();
     let block_tag = match block.number() {
@@ -192,13 +199,13 @@ pub(super) fn tagged_receipt(context: &Context, hash: B256, pending: bool) -> Rp
 /// of executed ones.
 fn transaction_receipt(context: &Context, args: &Args) -> RpcResult<Option<TaggedReceipt>> {
     let pending = args.optional::<NumberOrTag>(1)?.is_some_and(|tag| tag.0 == BlockNumberOrTag::Pending);
-    tagged_receipt(context, args.required::<HashArg>(0)?.0, pending)
+    tagged_receipt(context, args, args.required::<HashArg>(0)?.0, pending)
 }
 
 /// The EIP-2718 bytes of a transaction in a block or in the pool.
 pub(crate) fn raw_transaction(context: &Context, args: &Args) -> RpcResult<Option<Bytes>> {
     let hash = args.required::<HashArg>(0)?.0;
-    if let Some(((block, _), index)) = context.executed(hash)? {
+    if let Some(((block, _), index)) = context.executed(args, hash)? {
         return Ok(raw(&block, index));
     }
     Ok(context.backend.pooled(hash).map(|pooled| pooled.envelope.encoded_2718().into()))

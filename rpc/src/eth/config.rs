@@ -55,7 +55,8 @@ fn config(context: &Context, _: &Args) -> RpcResult<Value> {
         })
         .collect();
     let current = json!({
-        "activationTime": genesis.timestamp,
+        // EIP-7910: of a fork that is in force since genesis.
+        "activationTime": 0,
         "blobSchedule": { "baseFeeUpdateFraction": BLOB_FRACTION, "max": 0, "target": 0 },
         "chainId": U64::from(genesis.chain_id),
         "forkId": hex::encode_prefixed(fork_hash(first.seal()).to_be_bytes()),

@@ -1,6 +1,6 @@
 //! Logs and polled filters.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::B256;
@@ -14,7 +14,7 @@ use crate::{
     convert,
     error::{RpcError, RpcResult},
     filters::{self, FilterKind},
-    logs,
+    logs::{self, Found, Standing},
     registry::Registry,
 };
 
@@ -52,9 +52,8 @@ fn next_height(context: &Context) -> u64 {
 }
 
 fn new_filter(context: &Context, args: &Args) -> RpcResult<String> {
-    let filter = args.filter(0)?;
-    logs::check(&filter)?;
-    install(context, FilterKind::Logs { filter: Box::new(filter), next: next_height(context) })
+    let filter = Arc::new(Standing::new(context, args.filter(0)?)?);
+    install(context, FilterKind::Logs { filter, next: next_height(context) })
 }
 
 fn new_block_filter(context: &Context, _: &Args) -> RpcResult<String> {
@@ -111,7 +110,13 @@ fn changes(context: &Context, args: &Args) -> RpcResult<Changes> {
     };
     let answer = match filter {
         None => block_hashes(context, from, to).map(Changes::Hashes),
-        Some(filter) => new_logs(context, &filter, from, to, args).map(Changes::Logs),
+        Some(filter) => new_logs(context, &filter.filter, from, to, args).map(|found| {
+            // The answer is full: the rest comes with the next poll.
+            if let Some(next) = found.next {
+                rewind(context, id, next);
+            }
+            Changes::Logs(found.logs)
+        }),
     };
     if answer.is_err() {
         rewind(context, id, from);
@@ -119,7 +124,7 @@ fn changes(context: &Context, args: &Args) -> RpcResult<Changes> {
     answer
 }
 
-/// Puts the cursor back after a poll that failed, so that the next one does not miss anything.
+/// Puts the cursor back to what a poll did not answer, so that the next one does not miss anything.
 fn rewind(context: &Context, id: u128, from: u64) {
     let mut filters = context.filters.lock();
     if let Some(FilterKind::Blocks { next } | FilterKind::Logs { next, .. }) = filters.get(id, Instant::now()) {
@@ -136,7 +141,8 @@ fn block_hashes(context: &Context, from: u64, to: u64) -> RpcResult<Vec<B256>> {
 }
 
 /// New logs of a filter; the numbers in its own range still bound it.
-fn new_logs(context: &Context, filter: &Filter, from: u64, to: u64, args: &Args) -> RpcResult<Vec<Log>> {
+fn new_logs(context: &Context, filter: &Filter, from: u64, to: u64, args: &Args) -> RpcResult<Found> {
+    const NOTHING: Found = Found { logs: Vec::new(), next: None };
     let (mut from, mut to) = (from, to);
     if let FilterBlockOption::Range { from_block, to_block } = filter.block_option {
         if let Some(BlockNumberOrTag::Number(first)) = from_block {
@@ -147,10 +153,10 @@ fn new_logs(context: &Context, filter: &Filter, from: u64, to: u64, args: &Args)
         }
     } else {
         // A filter on one past block has no news.
-        return Ok(Vec::new());
+        return Ok(NOTHING);
     }
     if from > to {
-        return Ok(Vec::new());
+        return Ok(NOTHING);
     }
     logs::scan(context, filter, from, to, args)
 }
@@ -162,8 +168,8 @@ fn filter_logs(context: &Context, args: &Args) -> RpcResult<Vec<Log>> {
         _ => return Err(NOT_FOUND),
     };
     // A filter on a block that has been pruned since is an error of the store, not an empty answer.
-    if let FilterBlockOption::AtBlockHash(hash) = filter.block_option {
+    if let FilterBlockOption::AtBlockHash(hash) = filter.filter.block_option {
         context.state_at(BlockId::hash(hash))?;
     }
-    logs::query(context, &filter, args)
+    logs::query(context, &filter.filter, args)
 }

@@ -40,7 +40,7 @@ fn send_raw_sync(context: Arc<Context>, args: Args) -> BoxFuture<'static, RpcRes
         let events = context.backend.events();
         let hash = context.backend.submit(raw).await?;
         let timeout = RpcError::SyncTimeout { hash, millis: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) };
-        match tokio::time::timeout(wait, receipt(&context, hash, events)).await {
+        match tokio::time::timeout(wait, receipt(&context, &args, hash, events)).await {
             Ok(answer) => answer,
             Err(_) => Err(stuck(&context, hash).unwrap_or(timeout)),
         }
@@ -62,11 +62,12 @@ fn stuck(context: &Context, hash: B256) -> Option<RpcError> {
 
 async fn receipt(
     context: &Context,
+    args: &Args,
     hash: B256,
     mut events: broadcast::Receiver<ChainEvent>,
 ) -> RpcResult<TaggedReceipt> {
     loop {
-        if let Some(receipt) = tagged_receipt(context, hash, true)? {
+        if let Some(receipt) = tagged_receipt(context, args, hash, true)? {
             return Ok(receipt);
         }
         // Only a new block or slice can change the answer; missed events are made up for by asking again.

@@ -3,25 +3,26 @@
 //! Each subscription follows heads by number. When it lags behind the event channel (a slow client), it re-reads what it
 //! missed from the store, so that no head and no log is lost; when it lags too far it is closed with a reason.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
+use alloy_primitives::B256;
 use alloy_rpc_types_eth::Filter;
 use jsonrpsee::{
     PendingSubscriptionSink, SubscriptionCloseResponse, SubscriptionSink,
     core::SubscriptionError,
     types::{ErrorObjectOwned, Params},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::to_raw_value};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use crate::{
-    args::Args,
-    config::MAX_HEAD_BACKFILL,
+    args::{Args, HashArg},
+    config::{MAX_HEAD_BACKFILL, MAX_RECEIPT_HASHES},
     context::{Context, Work},
     convert,
     error::{METHOD_NOT_FOUND, RpcError, RpcResult},
-    logs,
+    logs::{self, Standing},
     model::{ChainEvent, NewHead},
     registry::Registry,
 };
@@ -40,9 +41,33 @@ pub(super) fn register(registry: &mut Registry) {
 /// What a client subscribed to.
 enum Topic {
     Heads,
-    Logs(Box<Filter>),
-    Pending { full: bool },
+    Logs(Box<Standing>),
+    Pending {
+        full: bool,
+    },
+    /// Of these transactions, or of all.
+    Receipts(Option<HashSet<B256>>),
     Syncing,
+}
+
+/// Which receipts a client wants.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ReceiptFilter {
+    transaction_hashes: Option<HashSet<HashArg>>,
+}
+
+impl ReceiptFilter {
+    /// The hashes, unless they are too many; none and an empty list ask for all.
+    fn wanted(self) -> RpcResult<Option<HashSet<B256>>> {
+        let hashes = self.transaction_hashes.unwrap_or_default();
+        if hashes.len() > MAX_RECEIPT_HASHES {
+            return Err(RpcError::InvalidParams(format!(
+                "exceed max number of transaction hashes allowed per transactionReceipts subscription ({MAX_RECEIPT_HASHES})"
+            )));
+        }
+        Ok((!hashes.is_empty()).then(|| hashes.into_iter().map(|hash| hash.0).collect()))
+    }
 }
 
 /// The geth wording for a kind that does not exist; libraries fall back to polling on this code.
@@ -69,17 +94,17 @@ impl From<Refusal> for ErrorObjectOwned {
     }
 }
 
-fn parse(params: &Params<'_>) -> Result<Topic, Refusal> {
+fn parse(context: &Context, params: &Params<'_>) -> Result<Topic, Refusal> {
     let args = Args::parse(params, 2, Instant::now())?;
     let kind: String = args.required(0)?;
     match kind.as_str() {
         "newHeads" => Ok(Topic::Heads),
         "logs" => {
             let filter = if args.has(1) { args.filter(1)? } else { Filter::default() };
-            logs::check(&filter)?;
-            Ok(Topic::Logs(Box::new(filter)))
+            Ok(Topic::Logs(Box::new(Standing::new(context, filter)?)))
         }
         "newPendingTransactions" => Ok(Topic::Pending { full: args.optional(1)?.unwrap_or(false) }),
+        "transactionReceipts" => Ok(Topic::Receipts(args.optional::<ReceiptFilter>(1)?.unwrap_or_default().wanted()?)),
         "syncing" => Ok(Topic::Syncing),
         _ => Err(Refusal::Unknown(kind)),
     }
@@ -98,7 +123,7 @@ async fn subscribe(
     pending: PendingSubscriptionSink,
     context: Arc<Context>,
 ) -> SubscriptionCloseResponse {
-    let topic = match parse(&params) {
+    let topic = match parse(&context, &params) {
         Ok(topic) => topic,
         Err(refusal) => {
             pending.reject(ErrorObjectOwned::from(refusal)).await;
@@ -114,6 +139,7 @@ async fn subscribe(
         Topic::Heads => feed.heads().await,
         Topic::Logs(filter) => feed.logs(&filter).await,
         Topic::Pending { full } => feed.pending(full).await,
+        Topic::Receipts(wanted) => feed.receipts(wanted).await,
         Topic::Syncing => feed.syncing().await,
     };
     match end {
@@ -174,8 +200,8 @@ impl Feed {
         let read = move |context: &Context| -> RpcResult<Vec<NewHead>> {
             let mut heads = Vec::new();
             for number in first..=last {
-                let (block, receipts) = (context.backend.block(number)?, context.backend.receipts(number)?);
-                heads.extend(block.zip(receipts).map(|(block, receipts)| NewHead { block, receipts }));
+                let found = context.backend.executed(number)?;
+                heads.extend(found.map(|(block, receipts)| NewHead { block, receipts }));
             }
             Ok(heads)
         };
@@ -192,13 +218,14 @@ impl Feed {
         }
     }
 
-    async fn logs(&mut self, filter: &Filter) -> Result<(), End> {
+    async fn logs(&mut self, standing: &Standing) -> Result<(), End> {
         loop {
             for head in self.next_heads().await? {
-                if !filter.matches_bloom(head.block.header.logs_bloom) {
+                if !standing.may_match(head.block.header.logs_bloom) {
                     continue;
                 }
-                for log in convert::block_logs(&head.block, &head.receipts, |log| logs::matches(filter, log)) {
+                for log in convert::block_logs(&head.block, &head.receipts, |log| logs::matches(&standing.filter, log))
+                {
                     self.send(&log).await?;
                 }
             }
@@ -213,6 +240,21 @@ impl Feed {
                 self.send(&convert::pooled(&transaction)).await?;
             } else {
                 self.send(&transaction.hash).await?;
+            }
+        }
+    }
+
+    /// All wanted receipts of a block in one message.
+    async fn receipts(&mut self, wanted: Option<HashSet<B256>>) -> Result<(), End> {
+        loop {
+            for head in self.next_heads().await? {
+                let mut receipts = convert::block_receipts(&head.block, &head.receipts);
+                receipts.retain(|receipt| {
+                    wanted.as_ref().is_none_or(|wanted| wanted.contains(&receipt.inner.transaction_hash))
+                });
+                if !receipts.is_empty() {
+                    self.send(&receipts).await?;
+                }
             }
         }
     }

@@ -146,7 +146,7 @@ fn parameters() -> Vec<(&'static str, Value, i64)> {
         ("eth_getTransactionByBlockNumberAndIndex", json!(["0x1", "0x00"]), -32602),
         ("eth_getStorageAt", json!([address]), -32602),
         ("eth_getStorageAt", json!([address, 0, "latest"]), -32602),
-        ("eth_getStorageAt", json!([address, "0", "latest"]), -32602),
+        ("eth_getStorageAt", json!([address, "zz", "latest"]), -32602),
         ("eth_getStorageAt", json!([address, format!("0x1{}", "0".repeat(64)), "latest"]), -32602),
         ("eth_getStorageAt", json!([address, "0xzz", "latest"]), -32602),
         ("eth_getStorageAt", json!([address, "0x-1", "latest"]), -32602),

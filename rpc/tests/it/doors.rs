@@ -6,7 +6,7 @@ use rpc::{AdminConfig, AdminToken, ClientLimits, RpcConfig, RpcServer, StartErro
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
-    net::{TcpSocket, UnixStream},
+    net::{TcpSocket, TcpStream, UnixStream},
 };
 
 use crate::{
@@ -127,7 +127,7 @@ async fn status(address: SocketAddr, headers: &str) -> (u16, String) {
         "POST / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n{headers}Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -225,6 +225,29 @@ async fn one_address_cannot_use_up_the_server() {
     // The places are free once the server has seen the connections close.
     let again = async { while from("127.0.0.4", &served, &call("eth_chainId")).await.is_none() {} };
     tokio::time::timeout(std::time::Duration::from_secs(10), again).await.unwrap();
+    // So do WebSockets, which outlive the requests that they came in as.
+    let sockets = [socket_from("127.0.0.6", &served).await, socket_from("127.0.0.6", &served).await];
+    assert!(from("127.0.0.6", &served, &call("eth_chainId")).await.is_none());
+    drop(sockets);
+    let again = async { while from("127.0.0.6", &served, &call("eth_chainId")).await.is_none() {} };
+    tokio::time::timeout(std::time::Duration::from_secs(10), again).await.unwrap();
+}
+
+/// An open WebSocket from another loopback address.
+async fn socket_from(source: &str, served: &Served) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{source}:0").parse().unwrap()).unwrap();
+    let mut stream = socket.connect(served.address()).await.unwrap();
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        served.address()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 101");
+    stream
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,17 +54,53 @@ async fn log_queries() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn log_queries_are_bounded() {
-    let served = serve_with(RpcConfig { max_logs: 5, max_log_blocks: 3, ..config() }).await;
+    let served = serve_with(RpcConfig { max_logs: 5, max_log_blocks: 6, ..config() }).await;
     let query = |from: &str, to: &str| json!([{ "fromBlock": from, "toBlock": to }]);
     assert_eq!(count(&served.call("eth_getLogs", query("0x1", "0x1")).await), 6, "one block is answered whole");
-    let many = served.error("eth_getLogs", query("0x0", "0x2")).await;
-    assert_eq!(many, (-32005, "query exceeds max results 5, retry with the range 0-0".to_owned()));
+    assert_eq!(count(&served.call("eth_getLogs", query("0x0", "0x2")).await), 6, "and nothing is left out");
+    let log = || vec![every_type()[1].clone()];
+    let polled = served.call("eth_newFilter", json!([{}])).await;
+    for _ in 0..3 {
+        served.node.append(log());
+    }
+    let many = served.error("eth_getLogs", query("0x1", "0x5")).await;
+    assert_eq!(many, (-32005, "query exceeds max results 5, retry with the range 1-4".to_owned()));
+    // A poll gets what fits, and the rest with the next one.
+    for want in [4, 2, 0] {
+        assert_eq!(count(&served.call("eth_getFilterChanges", json!([polled])).await), want);
+    }
     for _ in 0..3 {
         served.node.append(Vec::new());
     }
-    assert_eq!(count(&served.call("eth_getLogs", query("0x2", "0x4")).await), 0);
-    let wide = served.error("eth_getLogs", query("0x2", "0x5")).await;
-    assert_eq!(wide, (-32005, "query exceeds max block range 3".to_owned()));
+    assert_eq!(count(&served.call("eth_getLogs", query("0x8", "0xa")).await), 0);
+    let wide = served.error("eth_getLogs", query("0x4", "0xa")).await;
+    assert_eq!(wide, (-32005, "query exceeds max block range 6".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_are_bounded_by_what_an_answer_holds() {
+    let served = serve_with(RpcConfig { max_response_bytes: 4_000, ..config() }).await;
+    served.node.append(vec![every_type()[1].clone()]);
+    let error = served.error("eth_getLogs", json!([{ "fromBlock": "0x1", "toBlock": "0x5" }])).await;
+    assert!(error.1.ends_with("retry with the range 1-4"), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn standing_filters_are_bounded_together() {
+    let served = serve().await;
+    let topics = distinct(1_000);
+    let wide = json!([{ "topics": [topics, topics, topics, topics] }]);
+    let mut ids = Vec::new();
+    for _ in 0..rpc::config::MAX_STANDING_ALTERNATIVES / 4_000 {
+        ids.push(served.call("eth_newFilter", wide.clone()).await);
+    }
+    assert_eq!(
+        served.error("eth_newFilter", wide.clone()).await,
+        (-32005, "too many log filters installed".to_owned())
+    );
+    served.call("eth_newBlockFilter", json!([])).await;
+    served.call("eth_uninstallFilter", json!([ids[0]])).await;
+    served.call("eth_newFilter", wide).await;
 }
 
 fn distinct(count: u64) -> Vec<B256> {

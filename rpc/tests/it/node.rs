@@ -21,8 +21,8 @@ use protocol::{
 };
 use rpc::{
     Backend, BackendError, BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallError, CallRequest,
-    ChainEvent, EpochRecord, ExecutionWitness, Heads, History, L1BlockRef, L1Heads, NewHead, NodeIdentity, PoolContent,
-    PoolStatus, PooledTransaction, Reach, ReceiptRecord, SealedHeader, SimulateError, SimulateRequest, SimulatedBlock,
+    ChainEvent, EpochRecord, Executed, ExecutionWitness, Heads, History, L1BlockRef, L1Heads, NewHead, NodeIdentity,
+    PoolContent, PoolStatus, PooledTransaction, Reach, SealedHeader, SimulateError, SimulateRequest, SimulatedBlock,
     StorageRange, StorageRangeRequest, SubmitError, SyncProgress, Trace, TraceRequest, TransactionPosition,
 };
 use tokio::sync::broadcast;
@@ -247,8 +247,8 @@ impl Backend for TestNode {
         Ok(self.blocks.lock().iter().find(|(block, _)| block.hash() == hash).map(|(block, _)| block.number()))
     }
 
-    fn receipts(&self, number: u64) -> Result<Option<Arc<Vec<ReceiptRecord>>>, BackendError> {
-        Ok(self.made(number).map(|(_, receipts)| receipts))
+    fn executed(&self, number: u64) -> Result<Option<Executed>, BackendError> {
+        Ok(self.made(number))
     }
 
     fn transaction_position(&self, hash: B256) -> Result<Option<TransactionPosition>, BackendError> {

@@ -28,6 +28,10 @@ async fn subscribe(client: &WsClient, params: Vec<Value>) -> Subscription<Value>
     client.subscribe("eth_subscribe", list, "eth_unsubscribe").await.unwrap()
 }
 
+fn hashes(count: u64) -> Vec<B256> {
+    (0..count).map(|number| B256::from(alloy_primitives::U256::from(number))).collect()
+}
+
 async fn next(subscription: &mut Subscription<Value>) -> Value {
     tokio::time::timeout(Duration::from_secs(10), subscription.next()).await.expect("no message").unwrap().unwrap()
 }
@@ -97,6 +101,24 @@ async fn pending_transactions_as_hash_or_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn receipts_of_a_block_or_of_some_of_its_transactions() {
+    let served = serve().await;
+    let client = connect(&served).await;
+    let transactions = every_type();
+    let hashes: Vec<B256> = transactions.iter().map(|tx| tx.tx_hash()).collect();
+    let mut all = subscribe(&client, vec![json!("transactionReceipts")]).await;
+    let one = json!({ "transactionHashes": [hashes[2]] });
+    let mut one = subscribe(&client, vec![json!("transactionReceipts"), one]).await;
+    let (block, _) = served.node.append(vec![]);
+    let (other, _) = served.node.append(transactions);
+    assert_eq!(next(&mut all).await[0]["blockHash"], json!(block.hash()), "its L1 attributes");
+    let whole = next(&mut all).await;
+    assert_eq!(whole, served.call("eth_getBlockReceipts", json!([other.hash()])).await);
+    let found = next(&mut one).await;
+    assert_eq!((&found[0]["transactionHash"], &found[1]), (&json!(hashes[2]), &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn syncing_tells_changes() {
     let served = serve().await;
     let client = connect(&served).await;
@@ -122,6 +144,8 @@ async fn refusals_and_limits() {
         (json!([7]), -32602),
         (json!(["logs", { "address": "0x1" }]), -32602),
         (json!(["newHeads", 1, 2]), -32602),
+        (json!(["transactionReceipts", { "transactionHashes": ["0x1"] }]), -32602),
+        (json!(["transactionReceipts", { "transactionHashes": hashes(201) }]), -32602),
     ] {
         let mut list = jsonrpsee::core::params::ArrayParams::new();
         for param in params.as_array().unwrap() {

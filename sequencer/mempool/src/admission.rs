@@ -83,22 +83,33 @@ pub struct PoolEnv {
     pub min_tip: u128,
 }
 
-/// A transaction on its way in, with what is dear to learn about it: made before the pool's lock is taken.
+/// A transaction on its way in.
 #[derive(Clone, Debug)]
 pub struct Incoming {
     pub(crate) tx: RecoveredTx,
     pub(crate) data_size: u64,
-    pub(crate) authorities: Vec<Address>,
+    /// The accounts it delegates; none before they were recovered, which is dear.
+    pub(crate) authorities: Option<Vec<Address>>,
 }
 
 impl Incoming {
     /// `data_size`: what the L1 data fee counts of the transaction, in millionths of a byte.
     #[must_use]
     pub fn new(tx: RecoveredTx, data_size: u64) -> Self {
-        let count = tx.envelope.authorization_list().map_or(0, <[_]>::len);
-        // A longer list is refused unseen.
-        let authorities = if count > MAX_AUTHORIZATIONS { Vec::new() } else { authorities(&tx.envelope) };
+        let authorities = tx.envelope.authorization_list().is_none().then(Vec::new);
         Self { tx, data_size, authorities }
+    }
+
+    /// Whether [`crate::Pool::add`] finds everything at hand. If not, [`crate::Pool::check`] comes first and then
+    /// [`Self::recover_authorities`].
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.authorities.is_some()
+    }
+
+    /// Recovers the accounts that the transaction delegates, some 50 µs each: not under the pool's lock.
+    pub fn recover_authorities(&mut self) {
+        self.authorities = Some(authorities(&self.tx.envelope));
     }
 
     /// Who sent it.

@@ -49,8 +49,12 @@ impl Delegations {
             return Ok(());
         }
         match queue.filter(|queue| !queue.run.is_empty()) {
-            None if nonce == account.nonce => Ok(()),
-            None => Err(PoolError::OutOfOrderFromDelegated),
+            None if nonce != account.nonce => Err(PoolError::OutOfOrderFromDelegated),
+            // What was parked before the account was delegated would become executable with this one.
+            None if queue.is_some_and(|queue| queue.gapped.contains_key(&nonce.saturating_add(1))) => {
+                Err(PoolError::InFlightLimit)
+            }
+            None => Ok(()),
             Some(queue) if nonce < queue.next_nonce() => Ok(()),
             Some(_) => Err(PoolError::InFlightLimit),
         }

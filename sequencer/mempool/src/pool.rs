@@ -156,6 +156,14 @@ struct Advanced {
     promoted: usize,
 }
 
+/// A transaction that may come in, and what that takes.
+struct Judged {
+    pooled: Pooled,
+    account: AccountView,
+    advanced: Option<Advanced>,
+    victims: Vec<(Address, u64)>,
+}
+
 /// The transaction pool. Not synchronised: the owner puts it behind a lock; no call holds it for longer than tens of
 /// microseconds, except [`Pool::on_block`] with a changed base fee (a few milliseconds for a full pool).
 #[derive(Debug)]
@@ -188,6 +196,15 @@ impl Pool {
         }
     }
 
+    /// Whether the pool would take a transaction whose authorities are not recovered yet, as far as that does not depend on them.
+    ///
+    /// # Errors
+    /// What [`Self::add`] refuses it for.
+    pub fn check(&self, incoming: &Incoming, account: &AccountView, env: &PoolEnv) -> Result<(), PoolError> {
+        let incoming = Incoming { authorities: Some(Vec::new()), ..incoming.clone() };
+        self.judge(incoming, account, env, 0, Origin::Remote).map(drop)
+    }
+
     /// Checks a transaction and takes it in. `account` is its sender at `latest`.
     ///
     /// # Errors
@@ -200,6 +217,17 @@ impl Pool {
         now_ms: u64,
         origin: Origin,
     ) -> Result<Added, PoolError> {
+        self.judge(incoming, account, env, now_ms, origin).map(|judged| self.commit(judged))
+    }
+
+    fn judge(
+        &self,
+        incoming: Incoming,
+        account: &AccountView,
+        env: &PoolEnv,
+        now_ms: u64,
+        origin: Origin,
+    ) -> Result<Judged, PoolError> {
         let tx = &incoming.tx;
         if self.by_hash.contains_key(&tx.hash) {
             return Err(PoolError::AlreadyKnown);
@@ -229,7 +257,7 @@ impl Pool {
         self.check_bytes(&pooled, queue, old)?;
         check_authorities(&pooled.authorities, &self.senders)?;
         let victims = self.make_room(&pooled, queue, old, executable)?;
-        Ok(self.commit(pooled, &account, advanced, victims))
+        Ok(Judged { pooled, account, advanced, victims })
     }
 
     /// The executable transactions, best first.
@@ -395,13 +423,7 @@ impl Pool {
         })
     }
 
-    fn commit(
-        &mut self,
-        pooled: Pooled,
-        account: &AccountView,
-        advanced: Option<Advanced>,
-        victims: Vec<(Address, u64)>,
-    ) -> Added {
+    fn commit(&mut self, Judged { pooled, account, advanced, victims }: Judged) -> Added {
         let (hash, sender, nonce) = (pooled.hash(), pooled.tx.sender, pooled.nonce);
         let mut events = Vec::new();
         if let Some(Advanced { queue, stale, promoted }) = advanced {

@@ -49,7 +49,7 @@ impl Pooled {
             sequence,
             added_ms,
             origin,
-            authorities: authorities.into(),
+            authorities: authorities.unwrap_or_else(|| crate::delegation::authorities(envelope)).into(),
             tx: Arc::new(tx),
         }
     }

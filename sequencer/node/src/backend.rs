@@ -30,9 +30,9 @@ use protocol::{
 };
 use rpc::{
     Backend, BackendError, BatchInclusion, BatchRecord, BatchSigners, BatchStatus, BlockRecord, CallError, CallRequest,
-    ChainEvent, EpochRecord, ExecutionWitness, Heads, History, L1BlockRef, L1Heads, LogCandidates, NodeIdentity,
-    PoolContent, PoolStatus, PooledTransaction, Reach, ReceiptRecord, SealedHeader, SimulateError, SimulateRequest,
-    SimulatedBlock, StorageRange, StorageRangeRequest, SubmitError, SyncProgress, Trace, TraceRequest,
+    ChainEvent, EpochRecord, Executed, ExecutionWitness, Heads, History, L1BlockRef, L1Heads, LogCandidates,
+    NodeIdentity, PoolContent, PoolStatus, PooledTransaction, Reach, ReceiptRecord, SealedHeader, SimulateError,
+    SimulateRequest, SimulatedBlock, StorageRange, StorageRangeRequest, SubmitError, SyncProgress, Trace, TraceRequest,
     TransactionPosition,
 };
 use store::{LogFilter, Store, StoreConfig, StoreError};
@@ -126,6 +126,28 @@ impl NodeBackend {
     fn decided(&self, at: u64) -> u64 {
         let latest = self.store().heads().latest.height;
         if at == latest.saturating_add(1) { latest } else { at }
+    }
+
+    fn decided_block(&self, number: u64) -> Result<Option<Arc<BlockRecord>>, BackendError> {
+        if let Some(block) = self.blocks.blocks.lock().get(&number) {
+            return Ok(Some(block.clone()));
+        }
+        let Some(block) = self.store().block(number).map_err(store_error)? else { return Ok(None) };
+        let senders = views::senders(self.store(), &block).map_err(store_error)?;
+        let record = Arc::new(views::block_record(&block, block.seal(), &senders));
+        self.blocks.blocks.lock().put(number, record.clone());
+        Ok(Some(record))
+    }
+
+    fn decided_receipts(&self, number: u64) -> Result<Option<Arc<Vec<ReceiptRecord>>>, BackendError> {
+        if let Some(receipts) = self.blocks.receipts.lock().get(&number) {
+            return Ok(Some(receipts.clone()));
+        }
+        let Some(block) = self.store().block(number).map_err(store_error)? else { return Ok(None) };
+        let Some(receipts) = self.store().receipts(number).map_err(store_error)? else { return Ok(None) };
+        let records = Arc::new(views::receipt_records(&block, &receipts));
+        self.blocks.receipts.lock().put(number, records.clone());
+        Ok(Some(records))
     }
 
     /// The environment of a request: the block itself for calls, the block after the head for what is to be sent (`next`).
@@ -288,10 +310,9 @@ impl Backend for NodeBackend {
     }
 
     fn readiness(&self) -> Result<(), String> {
-        if self.l1.borrow().is_none() {
-            return Err("L1 has not answered yet".to_owned());
-        }
-        if self.sync_progress().is_some() {
+        let Some(view) = *self.l1.borrow() else { return Err("L1 has not answered yet".to_owned()) };
+        // No peer tells a node that follows L1 alone how far the others are.
+        if self.sync_progress().is_some() || !self.forwards && self.vitals.is_behind_l1(view.latest.number) {
             return Err("catching up".to_owned());
         }
         Ok(())
@@ -309,17 +330,10 @@ impl Backend for NodeBackend {
     }
 
     fn block(&self, number: u64) -> Result<Option<Arc<BlockRecord>>, BackendError> {
-        if let Some(block) = self.blocks.blocks.lock().get(&number) {
-            return Ok(Some(block.clone()));
+        match self.pending_at(number) {
+            Some(pending) => Ok(Some(pending.block.clone())),
+            None => self.decided_block(number),
         }
-        if let Some(pending) = self.pending_at(number) {
-            return Ok(Some(pending.block.clone()));
-        }
-        let Some(block) = self.store().block(number).map_err(store_error)? else { return Ok(None) };
-        let senders = views::senders(self.store(), &block).map_err(store_error)?;
-        let record = Arc::new(views::block_record(&block, block.seal(), &senders));
-        self.blocks.blocks.lock().put(number, record.clone());
-        Ok(Some(record))
     }
 
     fn at_hand(&self, number: u64, receipts: bool) -> Option<usize> {
@@ -334,18 +348,12 @@ impl Backend for NodeBackend {
         self.store().height_of(&hash).map_err(store_error)
     }
 
-    fn receipts(&self, number: u64) -> Result<Option<Arc<Vec<ReceiptRecord>>>, BackendError> {
-        if let Some(receipts) = self.blocks.receipts.lock().get(&number) {
-            return Ok(Some(receipts.clone()));
-        }
+    fn executed(&self, number: u64) -> Result<Option<Executed>, BackendError> {
         if let Some(pending) = self.pending_at(number) {
-            return Ok(Some(pending.receipts.clone()));
+            return Ok(Some((pending.block.clone(), pending.receipts.clone())));
         }
-        let Some(block) = self.store().block(number).map_err(store_error)? else { return Ok(None) };
-        let Some(receipts) = self.store().receipts(number).map_err(store_error)? else { return Ok(None) };
-        let records = Arc::new(views::receipt_records(&block, &receipts));
-        self.blocks.receipts.lock().put(number, records.clone());
-        Ok(Some(records))
+        let Some(block) = self.decided_block(number)? else { return Ok(None) };
+        Ok(self.decided_receipts(number)?.map(|receipts| (block, receipts)))
     }
 
     fn log_candidates(&self, filter: &Filter, from: u64, to: u64) -> Result<LogCandidates, BackendError> {

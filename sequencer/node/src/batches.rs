@@ -96,6 +96,20 @@ impl HeadsKeeper {
         }
     }
 
+    /// Forgets the batches that were not final: L1 may have dropped them while this node was down, and the watcher reports them all
+    /// again. Called at the start, before it does.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn forget_unfinal(&self) -> Result<(), StoreError> {
+        self.store.remove_batches_from(self.final_batch()?.index.saturating_add(1))?;
+        let heads = self.store.heads();
+        if heads.safe.height > heads.finalized.height {
+            self.store.rewind_safe(heads.finalized.height)?;
+        }
+        Ok(())
+    }
+
     /// Moves the heads to what the records and the final L1 block allow. Called after events and after commits.
     ///
     /// # Errors

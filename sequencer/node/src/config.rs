@@ -463,7 +463,8 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(path));
         }
-        figment = figment.merge(Env::prefixed("HORAE_").split("__"));
+        // `HORAE_CONFIG_FILE` names the file (the command line's option) and is no key.
+        figment = figment.merge(Env::prefixed("HORAE_").ignore(&["config_file"]).split("__"));
         for setting in settings {
             let (key, value) = setting
                 .split_once('=')
@@ -527,5 +528,24 @@ mod tests {
             assert!(set(&[wrong]).is_err(), "{wrong}");
         }
         assert!(matches!(Config::load(Some(Path::new("nowhere.toml")), &[]), Err(ConfigError::Missing(_))));
+    }
+
+    /// In a process of its own: variables belong to the whole process.
+    #[test]
+    fn the_variable_that_names_the_file_is_no_key() {
+        const VARIABLE: &str = "HORAE_CONFIG_FILE";
+        if std::env::var_os(VARIABLE).is_some() {
+            let url = Config::load(None, &[]).unwrap().l1.url;
+            assert_eq!(url, "http://127.0.0.1:1", "the others are read");
+            return;
+        }
+        let name = "config::tests::the_variable_that_names_the_file_is_no_key";
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name])
+            .env(VARIABLE, "horae.toml")
+            .env("HORAE_L1__URL", "http://127.0.0.1:1")
+            .output();
+        let child = child.unwrap();
+        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
     }
 }

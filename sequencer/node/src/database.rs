@@ -30,9 +30,10 @@ pub fn open(config: &Config, genesis: &Genesis, recover_log: bool) -> eyre::Resu
     let config = StoreConfig { recover_log, ..config.history.store(&genesis.params)? };
     let (block, diff) = genesis_block(genesis, &store::EmptyState)?;
     let hash = block.header.hash_slow();
-    let store = match Store::exists(path) {
-        true => Store::open(path, hash, &config),
-        false => Store::create(path, &block, &diff, &config),
+    let store = match Store::open(path, hash, &config) {
+        // Nothing is there yet, or only what a first start has left that died before it wrote the genesis block.
+        Err(StoreError::Placement(_)) => Store::create(path, &block, &diff, &config),
+        opened => opened,
     };
     let hint = "the database cannot be opened; if a power cut has damaged its log, `horae db recover-log` keeps what is \
                 before the damage, and the rest comes from peers or L1";
@@ -169,6 +170,21 @@ mod tests {
         assert!((40..80).contains(&kept) && saved.contains(&format!("height {kept} ")), "{saved}");
         grow(&config, 3);
         assert_eq!(height(&stats(&config).unwrap()), kept + 3);
+    }
+
+    #[test]
+    fn a_first_start_that_died_before_the_genesis_block_was_written_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = configured(folder.path());
+        let path = folder.path().join("db");
+        // As RocksDB is before anything is written: the families are there, nothing is in them.
+        let mut options = rocksdb::Options::default();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        drop(rocksdb::DB::open_cf(&options, &path, ["headers", "bodies", "meta"]).unwrap());
+        assert!(path.join("CURRENT").is_file());
+        grow(&config, 3);
+        assert_eq!(height(&stats(&config).unwrap()), 3);
     }
 
     #[test]

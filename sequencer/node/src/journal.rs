@@ -95,8 +95,15 @@ impl Journal {
     /// Puts these entries in place of all others: at once, whatever instant the machine dies at.
     ///
     /// # Errors
-    /// The disk; the old file stays.
+    /// The disk; the old file stays, or the new one is there and a power cut may bring the old one back. It is not wanted again before
+    /// the file has doubled, so that a full disk does not have everything written with every transaction.
     pub fn rewrite(&mut self, entries: impl IntoIterator<Item = Entry>) -> io::Result<()> {
+        let replaced = self.replace(entries);
+        self.rotate_at = self.bytes.saturating_mul(2).max(ROTATION_FLOOR);
+        replaced
+    }
+
+    fn replace(&mut self, entries: impl IntoIterator<Item = Entry>) -> io::Result<()> {
         let next = self.path.with_extension("new");
         let mut content = Vec::new();
         entries.into_iter().for_each(|entry| encode(&entry, &mut content));
@@ -104,14 +111,14 @@ impl Journal {
         file.write_all(&content)?;
         file.sync_all()?;
         std::fs::rename(&next, &self.path)?;
-        if let Some(folder) = self.path.parent() {
-            File::open(folder)?.sync_all()?;
-        }
+        // From here on the old file has no name: nothing more may be written to it, whatever fails below.
         self.file = file;
         self.bytes = content.len() as u64;
-        self.rotate_at = self.bytes.saturating_mul(2).max(ROTATION_FLOOR);
         self.unsynced = false;
-        Ok(())
+        match self.path.parent() {
+            Some(folder) => File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
     }
 
     /// Makes what was appended survive a power cut.
@@ -207,6 +214,27 @@ mod tests {
             let read = reopened(&path);
             assert!(read.len() < 3 && entries.starts_with(&read), "byte {at}");
         }
+    }
+
+    #[test]
+    fn a_failed_rewriting_is_not_tried_again_with_every_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let (mut journal, _) = Journal::open(&path).unwrap();
+        let large = Entry { arrived_ms: 1, raw: vec![1; MAX_TRANSACTION_BYTES].into() };
+        let mut entries = Vec::new();
+        while !journal.wants_rotation() {
+            journal.append(&large).unwrap();
+            entries.push(large.clone());
+        }
+        // Nothing can be written beside the file.
+        std::fs::create_dir(path.with_extension("new")).unwrap();
+        journal.rewrite([entry(1)]).unwrap_err();
+        assert!(!journal.wants_rotation());
+        journal.append(&entry(2)).unwrap();
+        entries.push(entry(2));
+        drop(journal);
+        assert_eq!(reopened(&path), entries, "the old file goes on");
     }
 
     #[test]

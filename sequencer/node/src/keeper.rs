@@ -200,7 +200,7 @@ impl Keeper {
         };
         if !self.budget.take(gas, now_ms()) {
             tracing::warn!(duty = name, gas, "the hourly gas budget is used up");
-            metrics::counter!("keeper_over_budget_total", "duty" => name).increment(1);
+            metrics::counter!("horae_keeper_over_budget_total", "duty" => name).increment(1);
             self.agenda.failed(duty, key, now_ms());
             return Ok(());
         }
@@ -209,15 +209,15 @@ impl Keeper {
             Ok(receipt) => {
                 let used = receipt.gas_used;
                 tracing::info!(duty = name, l1_block = receipt.block_number, gas = used, "duty done on L1");
-                metrics::counter!("keeper_transactions_total", "duty" => name).increment(1);
-                metrics::counter!("keeper_gas_total", "duty" => name).increment(used);
+                metrics::counter!("horae_keeper_transactions_total", "duty" => name).increment(1);
+                metrics::counter!("horae_keeper_gas_total", "duty" => name).increment(used);
                 self.agenda.failed(duty, key, now_ms());
                 Ok(())
             }
             Err(error) if error.severity() == Severity::Halt => Err(error.into()),
             Err(error) => {
                 tracing::warn!(duty = name, %error, "duty not done on L1");
-                metrics::counter!("keeper_failures_total", "duty" => name).increment(1);
+                metrics::counter!("horae_keeper_failures_total", "duty" => name).increment(1);
                 self.agenda.failed(duty, key, now_ms());
                 Ok(())
             }

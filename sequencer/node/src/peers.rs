@@ -24,7 +24,7 @@ use crate::{
     vitals::Vitals,
 };
 
-/// Gossiped messages whose transactions are being recovered at the same time.
+/// Gossiped messages whose transactions are judged or wait for it.
 const MAX_JUDGING: usize = 64;
 /// Blocks read for one answer to a peer.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
@@ -102,9 +102,8 @@ impl Peers {
             safe: Height(heads.safe.height),
         };
         self.network.set_status(status);
-        let epoch = self.chain.genesis().params.epoch_of(Height(heads.latest.height).next());
-        let next = protocol::Epoch(epoch.0.saturating_add(1));
-        let sets = [epoch, next].into_iter().filter_map(|epoch| self.chain.epochs().get(epoch).ok());
+        let epochs = self.chain.genesis().params.speaking_epochs(status.safe, status.height);
+        let sets = epochs.filter_map(|epoch| self.chain.epochs().get(epoch).ok());
         let members: BTreeSet<Address> =
             sets.flat_map(|info| info.set.members().iter().map(|member| member.signer).collect::<Vec<_>>()).collect();
         self.network.set_members(members);

@@ -28,7 +28,7 @@ use tokio::{
 use crate::{
     backend::{BlockCache, NodeBackend},
     batches::{BatchGossip, ChainView, HeadsKeeper},
-    chain::{Chain, ChainError},
+    chain::{Chain, ChainError, Head},
     committer::{Announcement, Committer},
     config::{Config, Da, Role},
     database,
@@ -147,7 +147,11 @@ async fn start(config: Config, faults: &Faults) -> eyre::Result<(Parts, Flows, R
     reach_l1(&client, &config.l1.url, genesis.l1.chain_id).await?;
     let sender = sender(&config, &client)?;
     let reader = L1Reader::new(client, genesis.l1.clone());
-    let finals = if faults.withhold_deposits { FinalBlocks::blind_to_deposits() } else { FinalBlocks::default() };
+    let finals = match config.role {
+        _ if faults.withhold_deposits => FinalBlocks::blind_to_deposits(),
+        Role::L1Follower => FinalBlocks::for_derivation(),
+        Role::Sequencer | Role::Follower => FinalBlocks::default(),
+    };
     let epochs = Arc::new(Epochs::new(genesis.clone(), store.clone()));
     let chain = Arc::new(Chain::open(genesis.clone(), store.clone(), finals.clone(), epochs.clone())?);
     let (events, _) = broadcast::channel(EVENT_BUFFER);
@@ -160,7 +164,9 @@ async fn start(config: Config, faults: &Faults) -> eyre::Result<(Parts, Flows, R
     }
     let (committer, announcements) = Committer::new(chain.clone(), transactions.clone(), events.clone());
     let keeper = HeadsKeeper::new(store.clone());
+    keeper.forget_unfinal()?;
 
+    let mut tasks = JoinSet::new();
     let start = first_l1_block(&chain, &keeper)?;
     // The head's own origin was final when it was decided; sets up to it must be known before anything is asked of them.
     let known = chain.head().origin.number;
@@ -169,9 +175,10 @@ async fn start(config: Config, faults: &Faults) -> eyre::Result<(Parts, Flows, R
     let poll_interval = Duration::from_millis(config.l1.poll_interval_ms);
     // Where reading goes on right after the head's origin, L1 must still have that origin.
     let parent = (start == known.saturating_add(1)).then(|| chain.head().origin.hash);
-    let (watcher, l1_view, l1_events) =
-        L1Watcher::new(reader.clone(), WatchConfig { start, parent, poll_interval }, finals.clone());
-    let mut tasks = JoinSet::new();
+    // From L1 alone, the head moves only after later L1 blocks were read: nothing may wait for it.
+    let needed = (config.role != Role::L1Follower).then(|| watch_of(&chain, &mut tasks, |head| head.origin.number));
+    let what = WatchConfig { start, parent, poll_interval, needed };
+    let (watcher, l1_view, l1_events) = L1Watcher::new(reader.clone(), what, finals.clone());
     tasks.spawn(async move { watcher.run().await.map_err(Into::into) });
     tasks.spawn(prune(store.clone()));
     let tended = transactions.clone();
@@ -307,6 +314,23 @@ async fn reach_l1(client: &L1Client, url: &str, chain_id: u64) -> eyre::Result<(
     client.check_chain(chain_id).await.wrap_err("l1.url leads to another chain than the genesis file names")
 }
 
+/// What `of` says of the newest block, for parts that do not know blocks.
+fn watch_of<T: Send + std::marker::Sync + 'static>(
+    chain: &Chain,
+    tasks: &mut JoinSet<eyre::Result<()>>,
+    of: impl Fn(&Head) -> T + Send + 'static,
+) -> watch::Receiver<T> {
+    let mut head = chain.watch_head();
+    let (sender, receiver) = watch::channel(of(&head.borrow_and_update()));
+    tasks.spawn(async move {
+        loop {
+            head.changed().await?;
+            sender.send_replace(of(&head.borrow_and_update()));
+        }
+    });
+    receiver
+}
+
 /// First L1 block to read again: nothing that the head or the finalized batches need may be missed.
 fn first_l1_block(chain: &Chain, keeper: &HeadsKeeper) -> eyre::Result<u64> {
     let after_origin = chain.head().origin.number.saturating_add(1);
@@ -328,12 +352,15 @@ pub(crate) async fn watch_l1(
     to_derivation: Option<mpsc::Sender<L1Event>>,
 ) -> eyre::Result<()> {
     let mut head = chain.watch_head();
+    // Not the view's: while a node that is far behind reads L1, there is no view for long.
+    let mut final_l1 = 0;
     loop {
         tokio::select! {
             event = events.recv() => {
                 let event = event.ok_or_else(|| eyre!("the L1 watcher ended"))?;
                 if let L1Event::Final(block) = &event {
                     chain.epochs().on_final(block.snapshots.iter().cloned(), block.origin.number);
+                    final_l1 = block.origin.number;
                 }
                 keeper.on_event(&event)?;
                 keeper.agree()?;
@@ -351,7 +378,7 @@ pub(crate) async fn watch_l1(
             changed = view.changed() => changed.map_err(|_| eyre!("the L1 watcher ended"))?,
         }
         let seen = *view.borrow_and_update();
-        keeper.settle(seen.map_or(0, |view| view.finalized.number))?;
+        keeper.settle(final_l1)?;
         // A view is shown after its events: with none left, it is worked through once its batches' blocks are here.
         if let Some(seen) = seen.filter(|_| events.is_empty())
             && keeper.has_all()?
@@ -473,15 +500,7 @@ fn start_batcher(
         alter_proposal: faults.alter_proposal,
         params,
     };
-    let (head_height, head) = watch::channel(Height(parts.chain.head().header.number));
-    let mut chain_head = parts.chain.watch_head();
-    parts.tasks.spawn(async move {
-        loop {
-            chain_head.changed().await?;
-            let number = chain_head.borrow_and_update().header.number;
-            head_height.send_replace(Height(number));
-        }
-    });
+    let head = watch_of(&parts.chain, &mut parts.tasks, |head| Height(head.header.number));
     let (evidence, mut found) = mpsc::channel(QUEUE);
     let ports = BatcherPorts {
         chain: Arc::new(ChainView(parts.chain.clone())),

@@ -3,6 +3,7 @@
 mod chain;
 mod fees;
 mod following;
+mod leaving;
 mod pending;
 mod pruned;
 mod schema;

@@ -35,15 +35,18 @@ mod tests;
 
 /// Smallest tip the pool takes, in wei.
 pub const MIN_TIP: u128 = 1;
-/// Submissions that wait for a recovery worker; more are refused.
-const MAX_WAITING: usize = 4_096;
+/// Submissions of our own RPC that wait for a worker or are being judged; more are refused.
+const MAX_LOCAL: usize = 4_096;
+/// The same of peers. Theirs are apart, so that no peer can shut out our users.
+const MAX_REMOTE: usize = 4_096;
 /// Transactions waiting to be gossiped; beyond, peers get them from others or not at all.
 const GOSSIP_QUEUE: usize = 8_192;
 
 /// Time within which a journaled transaction reaches the disk.
 pub const SYNC_INTERVAL: Duration = Duration::from_secs(1);
-/// Milliseconds after which a transaction of our own RPC that waits still is announced once more.
-const REPEAT_MS: u64 = 15_000;
+/// Milliseconds after which a transaction of our own RPC that waits still is announced once more. The network drops repetitions within
+/// half a minute.
+const REPEAT_MS: u64 = 35_000;
 /// Announcements of one such round.
 const MAX_REPEATED: usize = 1_000;
 
@@ -63,7 +66,10 @@ pub struct Transactions {
     events: broadcast::Sender<ChainEvent>,
     gossip: mpsc::Sender<Bytes>,
     arrivals: Notify,
-    waiting: Semaphore,
+    local: Arc<Semaphore>,
+    remote: Arc<Semaphore>,
+    /// Messages of peers whose transactions are judged at the same time: one core is left for everything else.
+    judging: Arc<Semaphore>,
     /// Only in the devnet's faulty binary: whose transactions are dropped.
     censored: Option<Address>,
     /// None: transactions of our own RPC do not survive a restart.
@@ -82,9 +88,11 @@ impl Transactions {
         let (gossip, outgoing) = mpsc::channel(GOSSIP_QUEUE);
         let base_fee = next_base_fee(&chain.head().header, &chain.genesis().params);
         let pool = Mutex::new(Pool::new(limits, base_fee));
-        let waiting = Semaphore::new(MAX_WAITING);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let [local, remote, judging] =
+            [MAX_LOCAL, MAX_REMOTE, cores.saturating_sub(1).max(1)].map(|places| Arc::new(Semaphore::new(places)));
         let (blocks, arrivals, journal) = (AtomicU64::new(0), Notify::new(), Mutex::default());
-        let this = Self { chain, pool, blocks, events, gossip, arrivals, waiting, censored, journal };
+        let this = Self { chain, pool, blocks, events, gossip, arrivals, local, remote, judging, censored, journal };
         (Arc::new(this), outgoing)
     }
 
@@ -117,9 +125,15 @@ impl Transactions {
     /// # Errors
     /// See [`SubmitError`].
     pub async fn submit(self: &Arc<Self>, raw: Bytes, origin: Origin) -> Result<B256, SubmitError> {
-        let _place = self.waiting.try_acquire().map_err(|_| SubmitError::PoolFull)?;
+        let places = match origin {
+            Origin::Local => &self.local,
+            Origin::Remote => &self.remote,
+        };
+        let place = Arc::clone(places).try_acquire_owned().map_err(|_| SubmitError::PoolFull)?;
         let this = self.clone();
         let work = move || {
+            // Until the work is done, whoever waits for it: work whose caller is gone stays in the worker's queue.
+            let _place = place;
             let arrived_ms = now_ms();
             let hash = this.admit(&raw, origin, arrived_ms)?;
             if origin == Origin::Local {
@@ -133,10 +147,15 @@ impl Transactions {
 
     /// The same for what a peer sent in one message: one after the other, on one worker.
     pub async fn submit_all(self: &Arc<Self>, raw: Vec<Bytes>) -> Vec<Result<B256, SubmitError>> {
-        let places = u32::try_from(raw.len()).ok().and_then(|count| self.waiting.try_acquire_many(count).ok());
-        let Some(_places) = places else { return vec![Err(SubmitError::PoolFull)] };
+        let acquire = |count| Arc::clone(&self.remote).try_acquire_many_owned(count).ok();
+        let Some(places) = u32::try_from(raw.len()).ok().and_then(acquire) else {
+            return vec![Err(SubmitError::PoolFull)];
+        };
+        // Never closed.
+        let Ok(turn) = Arc::clone(&self.judging).acquire_owned().await else { return Vec::new() };
         let this = self.clone();
         let work = move || {
+            let _held = (places, turn);
             let arrived_ms = now_ms();
             raw.iter().map(|one| this.admit(one, Origin::Remote, arrived_ms)).collect()
         };
@@ -179,7 +198,7 @@ impl Transactions {
     /// the pool drop.
     fn add(
         &self,
-        incoming: Incoming,
+        mut incoming: Incoming,
         origin: Origin,
         arrived_ms: u64,
     ) -> Result<(Result<Added, PoolError>, Vec<PoolEvent>), StateError> {
@@ -191,15 +210,25 @@ impl Transactions {
             block_gas_limit: rules.params.gas_limit.saturating_sub(ATTRIBUTES_GAS),
             min_tip: MIN_TIP,
         };
+        let mut dropped = Vec::new();
         loop {
             let seen = self.blocks.load(Ordering::Acquire);
             let account = self.account(incoming.sender())?;
             let mut pool = self.pool.lock();
             // An account as it was before a block that the pool has seen would be taken for newer than that block.
-            if self.blocks.load(Ordering::Acquire) == seen {
-                let dropped = pool.reprice(self.chain.next_data_rate());
+            if self.blocks.load(Ordering::Acquire) != seen {
+                continue;
+            }
+            dropped.extend(pool.reprice(self.chain.next_data_rate()));
+            if incoming.is_complete() {
                 return Ok((pool.add(incoming, &account, &env, arrived_ms, origin), dropped));
             }
+            // What is refused anyway is refused before its authorities are recovered, and they are recovered off the lock.
+            if let Err(refusal) = pool.check(&incoming, &account, &env) {
+                return Ok((Err(refusal), dropped));
+            }
+            drop(pool);
+            incoming.recover_authorities();
         }
     }
 

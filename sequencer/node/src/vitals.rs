@@ -10,6 +10,9 @@ use tokio::sync::broadcast;
 /// Blocks behind the best peer from which on the node counts as catching up.
 pub const SYNCING_FROM: u64 = 4;
 
+/// L1 blocks that a node which follows L1 alone may have left to work through: a batch takes a moment, and needs its blocks' origins.
+const L1_LAG: u64 = 64;
+
 /// Written by the tasks that learn it, read by RPC.
 pub struct Vitals {
     /// Connected peers.
@@ -50,6 +53,13 @@ impl Vitals {
             // Without subscribers nobody hears it.
             let _ = self.events.send(ChainEvent::Sync(self.progress(own)));
         }
+    }
+
+    /// Whether L1 holds more, up to its block `latest`, than what has been worked through.
+    #[must_use]
+    pub fn is_behind_l1(&self, latest: u64) -> bool {
+        let derived = self.derived.lock().map_or(0, |derived| derived.number);
+        latest.saturating_sub(derived) > L1_LAG
     }
 
     /// How far catching up has come with our head at `own`; none while we keep up.

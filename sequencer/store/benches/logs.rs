@@ -76,7 +76,7 @@ fn benches(criterion: &mut Criterion) {
     let store = Store::create(folder.path(), &genesis, &StateDiff::default(), &StoreConfig::default()).unwrap();
     let start = Instant::now();
     for _ in 0..blocks {
-        let parent = store.latest_header();
+        let parent = store.header(store.heads().latest.height).unwrap().unwrap();
         store.commit_block(&block(&parent, parent.hash())).unwrap();
     }
     println!("{blocks} blocks of {TRANSFERS} transfers committed in {:?}", start.elapsed());

@@ -44,7 +44,7 @@ fn transfer(index: u64) -> (OpTxEnvelope, Address) {
 }
 
 fn commit(store: &Store) {
-    let parent = store.latest_header();
+    let parent = store.header(store.heads().latest.height).unwrap().unwrap();
     let number = parent.number + 1;
     let (transactions, senders) = (0..TRANSFERS).map(|index| transfer(number * TRANSFERS + index)).unzip();
     let receipt = |index: u64| {

@@ -45,7 +45,7 @@ fn create(path: &std::path::Path, accounts: u64) -> (Store, B256) {
 }
 
 fn commit(store: &Store, state: StateDiff) -> std::time::Duration {
-    let parent = store.latest_header();
+    let parent = store.header(store.heads().latest.height).unwrap().unwrap();
     let roots = store.candidate(&state).roots();
     let header = Header {
         parent_hash: parent.hash(),

@@ -1,4 +1,4 @@
-//! Batches, evidence, the L1 cursor, and small records that callers must not lose.
+//! Batches and evidence.
 
 use alloy_primitives::{B256, Bytes, U256, keccak256};
 use alloy_rlp::{RlpDecodable, RlpEncodable};
@@ -7,7 +7,7 @@ use rocksdb::{Direction, IteratorMode, WriteBatch};
 
 use crate::{
     Store, StoreError, codec,
-    schema::{BATCH_HEIGHTS, BATCHES, EVIDENCE, META, META_CURSOR, RECORDS, height_key, read_u64},
+    schema::{BATCH_HEIGHTS, BATCHES, EVIDENCE, height_key, read_u64},
 };
 
 /// Where on L1 a batch is.
@@ -139,38 +139,5 @@ impl Store {
         let inner = self.inner();
         inner.check()?;
         inner.note(inner.db.delete_cf(inner.family(EVIDENCE)?, id).map_err(StoreError::from))
-    }
-
-    /// Where derivation from L1 continues; opaque. Never durable before the blocks it stands for.
-    ///
-    /// # Errors
-    /// The disk.
-    pub fn set_l1_cursor(&self, cursor: &[u8]) -> Result<(), StoreError> {
-        self.put(META, META_CURSOR, cursor, false)
-    }
-
-    /// See [`Self::set_l1_cursor`].
-    ///
-    /// # Errors
-    /// The disk.
-    pub fn l1_cursor(&self) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.inner().get(META, META_CURSOR)?.map(Bytes::from))
-    }
-
-    /// Keeps a small record under a caller's key; durable when this returns (for what must be kept before it is said,
-    /// as a promise to sign nothing else).
-    ///
-    /// # Errors
-    /// The disk.
-    pub fn put_record(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.put(RECORDS, key, value, true)
-    }
-
-    /// See [`Self::put_record`].
-    ///
-    /// # Errors
-    /// The disk.
-    pub fn record(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.inner().get(RECORDS, key)?.map(Bytes::from))
     }
 }

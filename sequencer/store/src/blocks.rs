@@ -69,14 +69,6 @@ impl Store {
         Ok(Some(header))
     }
 
-    /// The header with a hash.
-    ///
-    /// # Errors
-    /// The disk.
-    pub fn header_by_hash(&self, hash: &B256) -> Result<Option<Arc<Sealed<Header>>>, StoreError> {
-        self.height_of(hash)?.map_or(Ok(None), |height| self.header(height))
-    }
-
     /// The block hash at a height.
     ///
     /// # Errors
@@ -189,18 +181,6 @@ impl Store {
     pub fn certificate(&self, height: Height) -> Result<Option<CommitCertificate>, StoreError> {
         let bytes = self.inner().get(CERTIFICATES, &height_key(height.0))?;
         bytes.map(|bytes| codec::decode(&bytes, "certificate")).transpose()
-    }
-
-    /// Adds the certificate of a block that was committed without one (derived from L1 first).
-    ///
-    /// # Errors
-    /// The certificate is for another block; the disk.
-    pub fn put_certificate(&self, certificate: &CommitCertificate) -> Result<(), StoreError> {
-        let height = certificate.height.0;
-        if self.block_hash(height)? != Some(certificate.block_hash) {
-            return Err(StoreError::Misfit { height, reason: "the certificate is for another block" });
-        }
-        self.put(CERTIFICATES, &height_key(height), &alloy_rlp::encode(certificate), false)
     }
 
     /// Contract code by its keccak.

@@ -72,14 +72,16 @@ pub(crate) struct Chain {
 pub(crate) struct Inner {
     pub(crate) db: DB,
     pub(crate) config: StoreConfig,
-    pub(crate) genesis: B256,
     /// First diff that was there at opening, of those the proof window wants.
     pub(crate) diffs_from: u64,
     pub(crate) chain: RwLock<Chain>,
     /// Held by the one who commits a block.
     pub(crate) commit: Mutex<()>,
-    /// Held by the one who settles or prunes.
+    /// Held by the one who settles.
     pub(crate) settle: Mutex<()>,
+    /// Held by the one who prunes. Not the settler's: a commit may wait for settling, and a first pruning walks all history. The two do
+    /// not meet, for pruning touches settled heights only and settling writes those after them.
+    pub(crate) pruning: Mutex<()>,
     /// Candidates whose block may be committed next.
     pub(crate) candidates: Mutex<LruCache<(B256, B256), Arc<Candidate>>>,
     /// The first failure that the caller must halt for; nothing is written after it.
@@ -198,22 +200,10 @@ impl Store {
         }
     }
 
-    /// The hash of the genesis block.
-    #[must_use]
-    pub fn genesis_hash(&self) -> B256 {
-        self.inner().genesis
-    }
-
     /// All heads at one instant.
     #[must_use]
     pub fn heads(&self) -> Heads {
         self.inner().chain.read().heads
-    }
-
-    /// The head block's header.
-    #[must_use]
-    pub fn latest_header(&self) -> Arc<Sealed<Header>> {
-        Arc::clone(&self.head_state().header)
     }
 
     pub(crate) fn head_state(&self) -> Arc<RecentState> {

@@ -75,10 +75,10 @@ impl Store {
     /// Opens an existing database of the chain with this genesis hash.
     ///
     /// # Errors
-    /// [`StoreError::Placement`] when there is none, [`StoreError::Foreign`] when it is not ours or too new,
+    /// [`StoreError::Placement`] when there is none or nothing is in it yet, [`StoreError::Foreign`] when it is not ours or too new,
     /// [`StoreError::Locked`], [`StoreError::Corrupt`] when the state does not have the root of the head's header.
     pub fn open(path: &Path, genesis: B256, config: &StoreConfig) -> Result<Self, StoreError> {
-        if !Self::exists(path) {
+        if !path.join(CURRENT).is_file() {
             return Err(StoreError::Placement(format!("no database in {}", path.display())));
         }
         let db = open_database(path, config)?;
@@ -102,12 +102,6 @@ impl Store {
         }
         Self::start(load(db, config.clone())?)
     }
-
-    /// Whether `path` holds a database, initialised or not.
-    #[must_use]
-    pub fn exists(path: &Path) -> bool {
-        path.join(CURRENT).is_file()
-    }
 }
 
 fn open_database(path: &Path, config: &StoreConfig) -> Result<DB, StoreError> {
@@ -128,7 +122,6 @@ fn required(db: &DB, name: &[u8], length: usize) -> Result<Vec<u8>, StoreError> 
 
 /// Rebuilds what is kept in memory and holds it against the head's header.
 fn load(db: DB, config: StoreConfig) -> Result<Inner, StoreError> {
-    let genesis = B256::from_slice(&required(&db, META_GENESIS, 32)?);
     let head = |name| required(&db, name, 40).and_then(|bytes| decode_head(&bytes));
     let heads = Heads { latest: head(META_LATEST)?, safe: head(META_SAFE)?, finalized: head(META_FINALIZED)? };
     let next_unsettled = read_u64(&required(&db, META_UNSETTLED, 8)?)?;
@@ -166,11 +159,11 @@ fn load(db: DB, config: StoreConfig) -> Result<Inner, StoreError> {
     let one = NonZeroUsize::MIN;
     let chain = Chain { recent, unsettled, next_unsettled, kept, heads };
     Ok(Inner {
-        genesis,
         diffs_from,
         chain: RwLock::new(chain),
         commit: Mutex::new(()),
         settle: Mutex::new(()),
+        pruning: Mutex::new(()),
         candidates: Mutex::new(LruCache::new(NonZeroUsize::new(CANDIDATES).unwrap_or(one))),
         failure: std::sync::OnceLock::new(),
         headers: Mutex::new(LruCache::new(config.cached_headers)),

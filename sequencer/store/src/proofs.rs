@@ -1,8 +1,7 @@
 //! Merkle proofs against the states of the past.
 //!
 //! States near the head have their tries in memory. An older trie is the oldest of those with everything changed since
-//! set back to what it was: diffs name the keys, history has the values. One account's storage alone can be rebuilt
-//! from history at any height, which is what withdrawals need.
+//! set back to what it was: diffs name the keys, history has the values.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +13,7 @@ use protocol::state::StateDiff;
 use rocksdb::{Direction, IteratorMode};
 
 use crate::{
-    AccountProof, StorageProof, Store, StoreError,
+    AccountProof, Store, StoreError,
     chain::{Inner, RecentState},
     codec,
     schema::{DIFFS, STORAGE_HISTORY, height_key, read_u64, storage_history_key},
@@ -46,25 +45,6 @@ impl Store {
     /// As [`Self::proof`].
     pub fn witness(&self, height: u64, viewed: &Viewed, diff: &StateDiff) -> Result<Vec<Bytes>, StoreError> {
         Ok(self.trie_at(height)?.witness(viewed, diff))
-    }
-
-    /// Storage root and proofs of slots of one account at any kept height. With the message passer this proves
-    /// withdrawals against the header's `withdrawalsRoot`. Costs a walk over the account's storage history.
-    ///
-    /// # Errors
-    /// [`StoreError::UnknownHeight`], [`StoreError::Pruned`]; the disk.
-    pub fn storage_proof(
-        &self,
-        height: u64,
-        address: Address,
-        slots: &[B256],
-    ) -> Result<(B256, Vec<StorageProof>), StoreError> {
-        let hashed = keccak256(address);
-        let storage = match self.state_at(height)?.recent() {
-            Some(recent) => recent.trie.account(&hashed).and_then(AccountLeaf::storage).cloned().unwrap_or_default(),
-            None => self.inner().storage_at(&hashed, height)?,
-        };
-        Ok((storage.root(), slots.iter().map(|slot| storage.prove_slot(*slot)).collect()))
     }
 
     fn trie_at(&self, height: u64) -> Result<StateTrie, StoreError> {

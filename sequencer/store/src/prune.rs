@@ -85,33 +85,6 @@ impl Store {
         &self.inner().config
     }
 
-    /// Drops what is needed only for states before `height`; states from `height` on stay readable. Walks all history: not
-    /// for the hot path.
-    ///
-    /// # Errors
-    /// Beyond the finalized head; the disk.
-    pub fn prune_history_before(&self, height: u64) -> Result<(), StoreError> {
-        let inner = self.inner();
-        let finalized = self.heads().finalized.height;
-        if height > finalized {
-            return Err(StoreError::Head {
-                head: "pruned",
-                from: self.kept_from(),
-                to: height,
-                reason: "only final states may go",
-            });
-        }
-        let _settling = inner.settle.lock();
-        inner.check()?;
-        if height <= self.kept_from() {
-            return Ok(());
-        }
-        // Refuse the old states first, for readers and for a crash in between.
-        self.put(META, META_KEPT_FROM, &height_key(height), false)?;
-        inner.chain.write().kept.state = height;
-        inner.note(inner.prune_all_history(height))
-    }
-
     /// One step towards what the configured [`crate::Retention`] keeps: some blocks of each kind, final and settled
     /// ones only. Call it again until it reports nothing.
     ///
@@ -119,7 +92,7 @@ impl Store {
     /// The disk.
     pub fn prune(&self) -> Result<Pruned, StoreError> {
         let inner = self.inner();
-        let _settling = inner.settle.lock();
+        let _pruning = inner.pruning.lock();
         inner.check()?;
         let (heads, kept, settled) = {
             let chain = inner.chain.read();
@@ -284,4 +257,68 @@ impl Inner {
 struct Slots {
     some: std::collections::BTreeSet<B256>,
     all: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, time::Duration};
+
+    use alloy_consensus::Header;
+    use alloy_primitives::{Address, KECCAK256_EMPTY};
+    use protocol::{
+        Block,
+        state::{Account, AccountDiff, StateCommitment as _, StateDiff},
+    };
+
+    use super::*;
+    use crate::{CommittedBlock, EmptyState, Retention};
+
+    fn block(store: Option<&Store>, nonce: u64) -> CommittedBlock {
+        let account = Account { nonce, balance: Default::default(), code_hash: KECCAK256_EMPTY };
+        let change = AccountDiff { account: Some(account), ..AccountDiff::default() };
+        let diff = StateDiff { accounts: [(Address::ZERO, change)].into(), ..StateDiff::default() };
+        let (parent_hash, number, roots) = match store {
+            None => (B256::ZERO, 0, EmptyState.roots_after(&diff)),
+            Some(store) => (store.heads().latest.hash, nonce, store.roots_after(&diff)),
+        };
+        let header = Header { number, parent_hash, state_root: roots.unwrap().state_root, ..Header::default() };
+        let block = Block::new(header, Default::default());
+        CommittedBlock { block, senders: Vec::new(), receipts: Vec::new(), diff, certificate: None }
+    }
+
+    /// A node that kept everything is told to keep little: one call walks all history, for long on a large database.
+    #[test]
+    fn pruning_settling_and_committing_do_not_wait_for_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let config =
+            StoreConfig { settle_blocks: 2, max_unsettled_blocks: 8, proof_window: 4, ..StoreConfig::default() };
+        let CommittedBlock { block: genesis, diff, .. } = block(None, 0);
+        let store = Store::create(folder.path(), &genesis, &diff, &config).unwrap();
+        let commit = |store: &Store, heights: std::ops::RangeInclusive<u64>| {
+            for height in heights {
+                store.commit_block(&block(Some(store), height)).unwrap();
+            }
+        };
+        commit(&store, 1..=40);
+        store.set_safe(40).unwrap();
+        store.set_finalized(40).unwrap();
+        drop(store);
+        let retention = Retention { state: Some(5), ..Retention::default() };
+        let store =
+            Store::open(folder.path(), genesis.header.hash_slow(), &StoreConfig { retention, ..config }).unwrap();
+        let (done, steps) = mpsc::channel();
+        {
+            let _settling = store.inner().settle.lock();
+            let (store, done) = (store.clone(), done.clone());
+            std::thread::spawn(move || done.send(store.prune().unwrap().states));
+            assert!(steps.recv_timeout(Duration::from_secs(20)).expect("pruning waits for settling") > 20);
+        }
+        let _pruning = store.inner().pruning.lock();
+        let committing = store.clone();
+        std::thread::spawn(move || {
+            commit(&committing, 41..=80);
+            done.send(committing.heads().latest.height)
+        });
+        assert_eq!(steps.recv_timeout(Duration::from_secs(20)).expect("a commit waits for pruning"), 80);
+    }
 }

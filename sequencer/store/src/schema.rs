@@ -42,7 +42,7 @@ pub(crate) const BATCHES: &str = "batches";
 pub(crate) const BATCH_HEIGHTS: &str = "batch_heights";
 /// keccak(evidence) → evidence
 pub(crate) const EVIDENCE: &str = "evidence";
-/// caller's key → caller's value
+/// nothing; a part of the schema since the first
 pub(crate) const RECORDS: &str = "records";
 /// names below → values
 pub(crate) const META: &str = "meta";
@@ -83,7 +83,6 @@ pub(crate) const META_KEPT_FROM: &[u8] = b"kept_from";
 pub(crate) const META_BODIES_FROM: &[u8] = b"bodies_from";
 /// First height whose receipts are kept; absent: all.
 pub(crate) const META_RECEIPTS_FROM: &[u8] = b"receipts_from";
-pub(crate) const META_CURSOR: &[u8] = b"l1_cursor";
 
 /// Blocks of the files; one disk page, since most reads are single keys.
 const FILE_BLOCK_BYTES: usize = 4096;

@@ -202,6 +202,16 @@ async fn the_next_in_rotation_posts_when_the_leader_is_down() {
     check_consecutive(&net.registry.ranges());
 }
 
+/// The set of the next epoch has nobody of theirs, and cannot propose what is left of this one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_who_lead_no_more_post_their_last_batch() {
+    let net = start(&[], None);
+    net.chain.replace_leaders(vec![Address::repeat_byte(0xaa)]);
+    net.grow(3);
+    net.posted_through(3).await;
+    check_consecutive(&net.registry.ranges());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_of_four_are_not_enough() {
     let net = start(&[0, 1], None);

@@ -70,7 +70,7 @@ impl Network {
         let finals = FinalBlocks::default();
         let origin = self.deployment.origin;
         let poll_interval = Duration::from_millis(30);
-        let config = WatchConfig { start: origin.number + 1, parent: Some(origin.hash), poll_interval };
+        let config = WatchConfig { start: origin.number + 1, parent: Some(origin.hash), poll_interval, needed: None };
         let (watcher, _view, events) = L1Watcher::new(self.reader(), config, finals.clone());
         tokio::spawn(watcher.run());
         (events, finals)

@@ -29,6 +29,9 @@ const MAX_ATTEMPTS: usize = 8;
 /// Looks in a row that find the nonce used but none of our receipts, before another sender is blamed: nodes count a
 /// transaction a moment before they show its receipt.
 const MAX_UNSEEN_LOOKS: u32 = 10;
+/// Time between looks at the account's balance, which operators watch.
+const BALANCE_INTERVAL: Duration = Duration::from_secs(60);
+const WEI_PER_ETHER: f64 = 1e18;
 /// EIP-7825: gas of one transaction.
 const MAX_GAS: u64 = protocol::limits::MAX_TRANSACTION_GAS;
 
@@ -143,7 +146,19 @@ impl TransactionSender {
         let address = key.address();
         let delivery = Delivery { client, key, config };
         tokio::spawn(async move {
-            while let Some((call, done)) = queue.recv().await {
+            let mut look = tokio::time::interval(BALANCE_INTERVAL);
+            look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                let (call, done) = tokio::select! {
+                    job = queue.recv() => match job {
+                        Some(job) => job,
+                        None => break,
+                    },
+                    _ = look.tick() => {
+                        delivery.show_balance().await;
+                        continue;
+                    }
+                };
                 let result = delivery.deliver(call).await;
                 if let Err(error) = &result {
                     tracing::warn!(%error, "L1 transaction not delivered");
@@ -187,6 +202,13 @@ struct Prepared {
 }
 
 impl Delivery {
+    async fn show_balance(&self) {
+        match self.client.balance(self.key.address()).await {
+            Ok(wei) => metrics::gauge!("horae_l1_payer_balance_ether").set(f64::from(wei) / WEI_PER_ETHER),
+            Err(error) => tracing::debug!(%error, "the balance on L1 is not known"),
+        }
+    }
+
     async fn deliver(&self, call: L1Call) -> Result<TransactionReceipt, SendError> {
         let mut fees = self.fresh_fees().await?;
         let prepared = self.prepare(call, fees).await?;
@@ -221,7 +243,7 @@ impl Delivery {
     }
 
     async fn raise(&self, fees: Fees, prepared: &Prepared) -> Fees {
-        metrics::counter!("l1_resubmissions_total").increment(1);
+        metrics::counter!("horae_l1_resubmissions_total").increment(1);
         let fresh = self.fresh_fees().await.unwrap_or_default();
         fees.replacement(fresh, prepared.sidecar.is_some())
     }

@@ -4,6 +4,7 @@ use alloy::providers::ext::AnvilApi;
 use alloy::rpc::types::anvil::ReorgOptions;
 use l1::{FinalBlocks, L1Error, L1Event, L1Reader, L1Watcher, Tag, WatchConfig};
 use protocol::genesis::L1Contracts;
+use tokio::sync::watch;
 
 use crate::anvil::Anvil;
 use crate::eventually;
@@ -23,7 +24,7 @@ fn reader(anvil: &Anvil) -> L1Reader {
 }
 
 fn config() -> WatchConfig {
-    WatchConfig { start: 1, parent: None, poll_interval: Duration::from_millis(30) }
+    WatchConfig { start: 1, parent: None, poll_interval: Duration::from_millis(30), needed: None }
 }
 
 #[tokio::test]
@@ -75,4 +76,44 @@ async fn broken_finality_stops_the_watcher() {
     let (watcher, _views, _events) =
         L1Watcher::new(reader(&anvil), WatchConfig { start: 4, parent, ..config() }, FinalBlocks::default());
     assert!(matches!(watcher.run().await, Err(L1Error::FinalityBroken { number: 3, .. })));
+}
+
+/// A node far behind, or on a chain that has stood still for long: it works through all of L1, one block's origin after the other.
+#[tokio::test]
+async fn final_blocks_wait_until_those_before_them_are_used() {
+    let anvil = Anvil::start(&["--no-mining"]);
+    let last = 100;
+    anvil.client().provider().anvil_mine(Some(last + 4), None).await.unwrap();
+    let finals = FinalBlocks::of(32);
+    let (used, needed) = watch::channel(0);
+    let config = WatchConfig { needed: Some(needed), ..config() };
+    let (watcher, _views, mut events) = L1Watcher::new(reader(&anvil), config, finals.clone());
+    let task = tokio::spawn(watcher.run());
+    for origin in 1..=last {
+        eventually("the next origin", || async { finals.get(origin) }).await;
+        let ahead = finals.newest().unwrap() - used.send_replace(origin);
+        assert!(ahead <= 31, "{ahead} blocks ahead of what is needed");
+    }
+    let mut reported = 0;
+    while reported < last {
+        let Some(L1Event::Final(block)) = events.recv().await else { continue };
+        assert_eq!(block.origin.number, reported + 1);
+        reported = block.origin.number;
+    }
+    drop(events);
+    assert_eq!(task.await.unwrap(), Ok(()));
+}
+
+#[tokio::test]
+async fn a_watcher_that_waits_ends_with_its_listener() {
+    let anvil = Anvil::start(&["--no-mining"]);
+    anvil.client().provider().anvil_mine(Some(50), None).await.unwrap();
+    let finals = FinalBlocks::of(32);
+    let (_used, needed) = watch::channel(0);
+    let config = WatchConfig { needed: Some(needed), ..config() };
+    let (watcher, _views, events) = L1Watcher::new(reader(&anvil), config, finals.clone());
+    let task = tokio::spawn(watcher.run());
+    eventually("as far as there is room", || async { finals.get(31) }).await;
+    drop(events);
+    assert_eq!(task.await.unwrap(), Ok(()));
 }

@@ -59,7 +59,7 @@ async fn rejected_messages_lower_the_score_and_end_in_a_ban() {
         let token = victim.event("block", pick).await;
         victim.handle.report(token, Verdict::Reject).unwrap();
     }
-    if victim.handle.peer_count() > 0 {
+    if !victim.handle.peers().is_empty() {
         hostile.handle.publish_block(block(5)).unwrap();
         let search = victim.event("block or end", |event| match event {
             NetworkEvent::Block { token, .. } => Some(Some(token)),

@@ -193,6 +193,38 @@ fn an_old_gap_does_not_lock_a_delegated_account() {
 }
 
 #[test]
+fn what_was_parked_before_an_account_was_delegated_does_not_come_in_with_one_more() {
+    let mut pool = pool_of(Limits::default());
+    for nonce in [4, 5, 6] {
+        add(&mut pool, priced(1, nonce, 5_000, 1), rich(3)).unwrap();
+    }
+    // A block of another node has delegated the account meanwhile.
+    let delegated = AccountView { code: SenderCode::Delegated, ..rich(3) };
+    assert_eq!(add(&mut pool, priced(1, 3, 5_000, 1), delegated).unwrap_err(), PoolError::InFlightLimit);
+    assert_eq!(pool.status().pending, 0);
+    assert_eq!(add(&mut pool, priced(1, 3, 5_000, 1), rich(3)).unwrap().events.len(), 4);
+}
+
+#[test]
+fn what_is_refused_anyway_is_refused_before_its_authorities_are_recovered() {
+    let mut pool = pool_of(Limits::default());
+    add(&mut pool, plain(sender(2), 0, 5_000), rich(0)).unwrap();
+    let mut set_code = incoming(set_code(sender(1), 0, 5_000, &[3, 4]));
+    let poor = AccountView::default();
+    let elsewhere = PoolEnv { chain_id: CHAIN + 1, ..env() };
+    assert!(matches!(pool.check(&set_code, &poor, &env()), Err(PoolError::InsufficientFunds(_))));
+    assert!(matches!(pool.check(&set_code, &rich(0), &elsewhere), Err(PoolError::WrongChain { .. })));
+    assert!(matches!(pool.check(&set_code, &rich(1), &env()), Err(PoolError::NonceTooLow { .. })));
+    assert_eq!(pool.check(&set_code, &rich(0), &env()), Ok(()));
+    assert!(!set_code.is_complete(), "nothing is recovered yet");
+    set_code.recover_authorities();
+    assert!(set_code.is_complete() && pool.status().pending == 1);
+    pool.add(set_code, &rich(0), &env(), 0, Origin::Remote).unwrap();
+    let authority = address_of(&key(3));
+    assert_eq!(add(&mut pool, plain(authority, 1, 5_000), rich(0)).unwrap_err(), PoolError::OutOfOrderFromDelegated);
+}
+
+#[test]
 fn a_pending_authorization_counts_until_its_last_transaction_is_gone() {
     let authority = address_of(&key(3));
     let mut pool = pool_of(Limits::default());

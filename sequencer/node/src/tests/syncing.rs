@@ -105,8 +105,42 @@ async fn an_l1_block_counts_as_worked_through_when_the_blocks_of_its_batches_are
     view.send_replace(seen(8));
     until("the batch is noted", || store.last_batch().unwrap().is_some()).await;
     assert_eq!(*node.vitals.derived.lock(), Some(position(7)), "the batch's block is missing");
+    assert!(!node.vitals.is_behind_l1(71) && node.vitals.is_behind_l1(72));
     node.chain.commit(built, None).unwrap();
     until("the block has come", || *node.vitals.derived.lock() == Some(position(8))).await;
     assert_eq!(store.heads().safe.height, 1);
     watching.abort();
+}
+
+/// L1 dropped the newest batch while the node was down: what L1 has instead comes to the heads, and nothing else.
+#[tokio::test]
+async fn a_batch_that_l1_dropped_meanwhile_is_not_taken_for_final_after_a_start() {
+    let node = start(RpcConfig::default()).await;
+    let store = node.chain.store().clone();
+    let keeper = HeadsKeeper::new(store.clone());
+    for _ in 0..2 {
+        node.mine(&[]).await;
+    }
+    let hash = |height| store.block_hash(height).unwrap().unwrap();
+    let first = batch(hash(1));
+    let dropped = {
+        let mut next = batch(hash(2));
+        (next.header.index, next.header.firstHeight, next.header.lastHeight) = (2, 2, 2);
+        (next.header.parentHash, next.place.number) = (first.header.hash(), 100);
+        next
+    };
+    for batch in [first, dropped] {
+        keeper.on_event(&L1Event::BatchIncluded(batch)).unwrap();
+    }
+    keeper.settle(50).unwrap();
+    assert_eq!((store.heads().safe.height, store.heads().finalized.height), (2, 1));
+
+    let restarted = HeadsKeeper::new(store.clone());
+    restarted.forget_unfinal().unwrap();
+    restarted.settle(200).unwrap();
+    assert_eq!((store.heads().safe.height, store.heads().finalized.height), (1, 1));
+    assert_eq!(store.last_batch().unwrap().unwrap().header.index, 1, "the final one stays");
+    // Twice is as good as once.
+    restarted.forget_unfinal().unwrap();
+    assert_eq!(restarted.final_batch().unwrap().index, 1);
 }

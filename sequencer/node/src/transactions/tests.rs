@@ -8,6 +8,7 @@ use alloy_eips::{
 };
 use alloy_primitives::{Signature, TxKind, U256};
 use execution::{BlockBuilder, InvalidTransaction, PushError, genesis_block, recover as recover_raw};
+use futures::FutureExt as _;
 use k256::ecdsa::SigningKey;
 use l1::FinalBlocks;
 use op_alloy_consensus::OpTxEnvelope;
@@ -399,4 +400,61 @@ async fn peers_are_told_of_what_our_own_rpc_took_once_it_can_be_executed() {
     }
     pool.submit(raw(NONCE + 2), Origin::Local).await.unwrap();
     assert_eq!(gossip.try_recv().unwrap(), raw(NONCE + 2));
+}
+
+/// A submission that has been begun: its place is taken when this returns.
+fn begun<T: Send + 'static>(submission: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
+    let mut submission = Box::pin(submission);
+    assert!(submission.as_mut().now_or_never().is_none());
+    tokio::spawn(submission)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_that_fill_their_places_do_not_shut_out_our_own_rpc() {
+    let node = Node::new();
+    let pool = node.pool();
+    let submit_all = |pool: &Arc<Transactions>, raw: Vec<Bytes>| {
+        let pool = pool.clone();
+        async move { pool.submit_all(raw).await }
+    };
+    let submit = |pool: &Arc<Transactions>, raw: Bytes| {
+        let pool = pool.clone();
+        async move { pool.submit(raw, Origin::Local).await }
+    };
+    let (remote, local) = {
+        // Judging stands still while the pool is held.
+        let _held = pool.pool.lock();
+        let mut remote = Vec::new();
+        for _ in 0..MAX_REMOTE / 64 {
+            remote.push(begun(submit_all(&pool, vec![Bytes::from_static(&[1]); 64])));
+        }
+        let refused = submit_all(&pool, vec![Bytes::from_static(&[1])]).now_or_never().unwrap();
+        assert!(matches!(&refused[..], [Err(SubmitError::PoolFull)]));
+        assert_eq!(pool.judging.available_permits(), 0);
+        (remote, begun(submit(&pool, Draft::default().raw())))
+    };
+    local.await.unwrap().unwrap();
+    for judged in remote {
+        assert!(matches!(judged.await.unwrap()[0], Err(SubmitError::Malformed(_))));
+    }
+    assert_eq!(pool.remote.available_permits(), MAX_REMOTE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_is_free_only_when_its_work_is_done() {
+    let node = Node::new();
+    let pool = node.pool();
+    {
+        let _held = pool.pool.lock();
+        let mut submission = Box::pin(pool.submit(Draft::default().raw(), Origin::Local));
+        assert!(submission.as_mut().now_or_never().is_none());
+        drop(submission);
+        assert_eq!(pool.local.available_permits(), MAX_LOCAL - 1, "its work is still with a worker");
+    }
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while pool.local.available_permits() < MAX_LOCAL {
+        assert!(std::time::Instant::now() < deadline, "the place is lost");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(pool.with_pool(Pool::status).pending, 1);
 }

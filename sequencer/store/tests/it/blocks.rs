@@ -1,11 +1,11 @@
-//! Blocks, receipts, logs, heads, batches and records as they were written, before and after reopening.
+//! Blocks, receipts, logs, heads, batches and evidence as they were written, before and after reopening.
 
 use alloy_primitives::{B256, Bytes, U256};
 use protocol::{
     BatchCertificate, BatchHeader, CommitCertificate, CommitSignature, CompactSignature, Height, Round,
     state::{AccountDiff, StateDiff, StateReader},
 };
-use store::{BatchInclusion, BatchRecord, LogFilter, Store, StoreError, TransactionLocation};
+use store::{AccountProof, BatchInclusion, BatchRecord, LogFilter, Store, StoreError, TransactionLocation};
 
 use crate::fixture::{address, config, create, diff_of, log, next_block, plain, slot};
 
@@ -118,7 +118,7 @@ fn heads_move_forward_only() {
 }
 
 #[test]
-fn batches_evidence_cursor_and_records_are_kept() {
+fn batches_and_evidence_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let (store, genesis) = create(folder.path());
     let batch = |index, first_height, last_height, included: bool| BatchRecord {
@@ -158,8 +158,6 @@ fn batches_evidence_cursor_and_records_are_kept() {
     store.put_batch(&batch(3, 16, 30, false)).unwrap();
     let evidence = store.put_evidence(b"two votes").unwrap();
     store.put_evidence(b"two votes").unwrap();
-    store.set_l1_cursor(b"cursor").unwrap();
-    store.put_record(b"last signed", b"batch 3").unwrap();
     drop(store);
 
     let store = Store::open(folder.path(), genesis, &config()).unwrap();
@@ -175,9 +173,6 @@ fn batches_evidence_cursor_and_records_are_kept() {
     assert_eq!(store.evidence(10).unwrap(), [(evidence, Bytes::from_static(b"two votes"))]);
     store.remove_evidence(&evidence).unwrap();
     assert_eq!(store.evidence(10).unwrap(), []);
-    assert_eq!(store.l1_cursor().unwrap().unwrap(), b"cursor"[..]);
-    assert_eq!(store.record(b"last signed").unwrap().unwrap(), b"batch 3"[..]);
-    assert_eq!(store.record(b"unknown").unwrap(), None);
 }
 
 #[test]
@@ -187,11 +182,10 @@ fn certificates_are_for_their_block() {
     let mut block = next_block(&store, diff_of(1), &[]);
     block.certificate = Some(certificate(1, B256::ZERO));
     assert!(matches!(store.commit_block(&block), Err(StoreError::Misfit { .. })));
-    block.certificate = None;
-    let head = store.commit_block(&block).unwrap();
-    assert!(matches!(store.put_certificate(&certificate(1, B256::ZERO)), Err(StoreError::Misfit { .. })));
-    store.put_certificate(&certificate(1, head.hash)).unwrap();
-    assert_eq!(store.certificate(Height(1)).unwrap(), Some(certificate(1, head.hash)));
+    let own = certificate(1, block.block.header.hash_slow());
+    block.certificate = Some(own.clone());
+    store.commit_block(&block).unwrap();
+    assert_eq!(store.certificate(Height(1)).unwrap(), Some(own));
 }
 
 #[test]
@@ -211,7 +205,8 @@ fn storage_of_any_height_can_be_proven() {
         store.commit_block(&next_block(&store, diff, &[])).unwrap();
     }
     for height in 1..=30_u64 {
-        let (root, proofs) = store.storage_proof(height, passer, &[slot(0), slot(1)]).unwrap();
+        let AccountProof { storage_root: root, storage: proofs, .. } =
+            store.proof(height, passer, &[slot(0), slot(1)]).unwrap();
         assert_eq!(Some(root), store.header(height).unwrap().unwrap().withdrawals_root);
         assert_eq!(proofs.iter().map(|proof| proof.value).collect::<Vec<_>>(), [height % 2, height].map(U256::from));
         for proof in proofs {

@@ -89,7 +89,7 @@ fn read_all(path: &Path, hash: B256, last: u64) -> Result<(B256, usize), StoreEr
         let proof = store.proof(height, crate::fixture::address(1), &[]);
         proof?;
     }
-    Ok((store.latest_header().hash(), logs))
+    Ok((store.heads().latest.hash, logs))
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Chains of small blocks that follow from a seed, and the naive model of their states.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_consensus::{BlockBody, Header, Receipt, ReceiptWithBloom};
-use alloy_primitives::{Address, B256, Bloom, Bytes, KECCAK256_EMPTY, Log, LogData, TxKind, U256, keccak256};
+use alloy_primitives::{Address, B256, Bloom, Bytes, KECCAK256_EMPTY, Log, LogData, Sealed, TxKind, U256, keccak256};
 use op_alloy_consensus::{OpReceiptEnvelope, OpTxEnvelope, TxDeposit};
 use protocol::{
     Block,
@@ -73,9 +73,14 @@ fn full_header() -> Header {
     }
 }
 
+/// The head block's header.
+pub(crate) fn head(store: &Store) -> Arc<Sealed<Header>> {
+    store.header(store.heads().latest.height).unwrap().unwrap()
+}
+
 /// The next block with this diff: one deposit transaction for each of `logs`, which it emits.
 pub(crate) fn next_block(store: &Store, diff: StateDiff, logs: &[Vec<Log>]) -> CommittedBlock {
-    let parent = store.latest_header();
+    let parent = head(store);
     let roots = store.candidate(&diff).roots();
     let mut transactions = Vec::new();
     let mut senders = Vec::new();

@@ -31,7 +31,7 @@ fn commit_until_full(path: &Path, genesis: B256) -> Result<(), StoreError> {
             Ok(head) => println!("\ncommitted {}", head.height),
             Err(error) => {
                 assert_eq!(store.commit_block(&block), Err(error.clone()), "nothing is written after a failure");
-                assert_eq!(store.put_record(b"key", b"value"), Err(error.clone()));
+                assert_eq!(store.put_evidence(b"two votes").map(drop), Err(error.clone()));
                 return Err(error);
             }
         }
