@@ -5,12 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use alloy_consensus::proofs::calculate_transaction_root;
 use alloy_rlp::Decodable;
 use batcher::{DerivedBatch, contradiction};
 use network::{
     DecidedBlock, NetworkError, NetworkHandle, PeerId, RequestError, Verdict, limits::MAX_BLOCKS_PER_REQUEST,
 };
-use protocol::{CommitCertificate, Height};
+use protocol::{Block, CommitCertificate, Height};
 use tokio::sync::Notify;
 
 use crate::{
@@ -149,7 +150,13 @@ impl Sync {
             let certificate = CommitCertificate::decode(&mut decided.certificate.as_ref())
                 .map_err(|_| execution::InvalidBlock::Malformed)?;
             chain.check_certificate(&certificate)?;
-            let candidate = chain.check(&decided.block, None, &|_| None)?;
+            let candidate = chain.check(&decided.block, None, &|_| None).map_err(|error| match error {
+                // Waited for, if it is true.
+                ChainError::L1Behind(_) if !is_certified(&decided.block, &certificate) => {
+                    execution::InvalidBlock::Malformed.into()
+                }
+                other => other,
+            })?;
             if candidate.executed.hash != certificate.block_hash {
                 return Err(execution::InvalidBlock::Malformed.into());
             }
@@ -157,6 +164,14 @@ impl Sync {
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| ChainError::Worker)?
     }
+}
+
+/// Whether these bytes are the block that the certificate is about.
+fn is_certified(block: &[u8], certificate: &CommitCertificate) -> bool {
+    Block::decode(&mut &*block).is_ok_and(|Block { header, body }| {
+        header.hash_slow() == certificate.block_hash
+            && header.transactions_root == calculate_transaction_root(&body.transactions)
+    })
 }
 
 fn next_of(chain: &Chain) -> u64 {

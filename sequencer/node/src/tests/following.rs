@@ -6,13 +6,13 @@ use std::{
 };
 
 use alloy_primitives::B256;
-use network::{HeadStatus, Multiaddr, Network, NetworkConfig, NetworkEvent, NetworkHandle, PeerLimits};
+use network::{DecidedBlock, HeadStatus, Multiaddr, Network, NetworkConfig, NetworkEvent, NetworkHandle, PeerLimits};
 use protocol::{CommitCertificate, CompactSignature, Height, Round, block::CommitSignature};
 use rpc::RpcConfig;
 use tokio::sync::{mpsc, watch};
 
 use super::chain::{Node, account, genesis, key, start};
-use crate::{chain::Candidate, follower::Sync, peers::Peers};
+use crate::{chain::Candidate, epochs::attributes_of, follower::Sync, peers::Peers};
 
 /// An empty block, `ms` after the head.
 fn build(node: &Node, ms: u64) -> Arc<Candidate> {
@@ -75,15 +75,15 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// Claims every height and has no block; tells that it was asked for one.
-async fn liar(seed: u8) -> (NetworkHandle, watch::Receiver<bool>) {
+/// Claims every height and answers with these blocks; tells that it was asked.
+async fn liar(seed: u8, blocks: Vec<DecidedBlock>) -> (NetworkHandle, watch::Receiver<bool>) {
     let (asked, told) = watch::channel(false);
     let heads = HeadStatus { height: Height(u64::MAX), ..HeadStatus::default() };
     let (handle, mut events) = swarm(seed, Vec::new(), heads).await;
     tokio::spawn(async move {
         while let Some(event) = events.recv().await {
             if let NetworkEvent::BlocksRequested { reply, .. } = event {
-                reply.send(Vec::new());
+                reply.send(blocks.clone());
                 asked.send_replace(true);
             }
         }
@@ -99,7 +99,7 @@ fn address(handle: &NetworkHandle) -> Multiaddr {
 async fn a_peer_that_claims_what_it_does_not_have_stops_nobody() {
     let honest = start(RpcConfig::default()).await;
     let follower = start(RpcConfig::default()).await;
-    let (liar, asked) = liar(3).await;
+    let (liar, asked) = liar(3, Vec::new()).await;
     let ours = swarm(2, vec![address(&liar)], HeadStatus::default()).await;
     let sync = Sync::new(follower.chain.clone(), follower.committer.clone(), follower.open.clone());
     let handle = ours.0.clone();
@@ -115,11 +115,36 @@ async fn a_peer_that_claims_what_it_does_not_have_stops_nobody() {
     until("the follower goes on", || follower.chain.head().header.number == 5).await;
 }
 
+/// A true certificate with another body, whose L1 origin nobody has seen: nothing to wait for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_body_under_a_true_certificate_stops_nobody() {
+    let (honest, follower) = (start(RpcConfig::default()).await, start(RpcConfig::default()).await);
+    let block = build(&honest, 500);
+    decide(&honest, &block);
+    let mut forged = block.executed.block.clone();
+    let mut attributes = attributes_of(&forged).unwrap();
+    attributes.origin.number += 1;
+    forged.body.transactions[0] = attributes.deposit().into();
+    let certificate = honest.chain.store().certificate(Height(1)).unwrap().unwrap();
+    let forged =
+        DecidedBlock { block: alloy_rlp::encode(&forged).into(), certificate: alloy_rlp::encode(&certificate).into() };
+    let (liar, asked) = liar(8, vec![forged]).await;
+    let ours = swarm(7, vec![address(&liar)], HeadStatus::default()).await;
+    let handle = ours.0.clone();
+    let sync = Sync::new(follower.chain.clone(), follower.committer.clone(), follower.open.clone());
+    serve(&follower, ours, Some(sync));
+    until("the liar is asked", || *asked.borrow()).await;
+    until("the liar is doubted", || follower.vitals.progress(0).is_none()).await;
+    let theirs = swarm(9, vec![address(&handle)], HeadStatus::default()).await;
+    serve(&honest, theirs, None);
+    until("the follower has what there is", || follower.chain.head().header.number == 1).await;
+}
+
 /// A sequencer gets its blocks from consensus, and is ready or not by what peers can show.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sequencer_does_not_believe_a_height_without_a_certificate() {
     let (sequencer, ahead) = (start(RpcConfig::default()).await, start(RpcConfig::default()).await);
-    let (liar, asked) = liar(6).await;
+    let (liar, asked) = liar(6, Vec::new()).await;
     let ours = swarm(5, vec![address(&liar)], HeadStatus::default()).await;
     let handle = ours.0.clone();
     serve(&sequencer, ours, None);
