@@ -133,11 +133,11 @@ impl Blocks {
             let oldest = self.known.iter().min_by_key(|(_, (_, block))| block.round).map(|(hash, _)| *hash);
             oldest.and_then(|hash| self.known.remove(&hash));
         }
-        // A block that came with slices can be relayed; keep that form.
+        // A block that came with slices can be relayed; keep that form. A leader can sign another body under the same header.
         let keep_slices = undecided.slices.is_empty();
         let before = self.known.remove(&undecided.hash).map(|(_, before)| before);
         let block = match before {
-            Some(before) if keep_slices && !before.slices.is_empty() => before,
+            Some(before) if keep_slices && !before.slices.is_empty() && before.block == undecided.block => before,
             _ => undecided,
         };
         self.known.insert(block.hash, (known, block));
@@ -286,6 +286,15 @@ mod tests {
     }
 
     #[test]
+    fn slices_of_a_later_round_wait_for_it() {
+        let fixture = fixture();
+        let mut blocks = Blocks::default();
+        let later = fixture.slices(&fixture.keys[1], 5, 1, 1);
+        fixture.take_all(&mut blocks, later.clone());
+        assert!(blocks.slices_of(1).eq(&later) && blocks.slices_of(0).next().is_none());
+    }
+
+    #[test]
     fn a_member_that_floods_the_next_height_takes_nobody_s_place() {
         let fixture = fixture();
         let mut blocks = Blocks::default();
@@ -315,5 +324,11 @@ mod tests {
         assert!(blocks.is_valid(&block.hash));
         assert_eq!(blocks.by_leader(0, block.leader), Some(&*block));
         assert_eq!(blocks.by_leader(1, block.leader), None);
+        // From a peer's history: without slices if that is all, and with its own body in any case.
+        blocks.insert_synced(Undecided { slices: Vec::new(), ..*block.clone() });
+        assert_eq!(blocks.get(&block.hash), Some(&*block));
+        let other = Undecided { slices: Vec::new(), block: vec![1].into(), ..*block };
+        blocks.insert_synced(other.clone());
+        assert_eq!(blocks.get(&other.hash), Some(&other));
     }
 }
