@@ -273,9 +273,13 @@ impl Driver {
         proposer: Address,
         reply: Reply<Vec<ProposedValue<Horae>>>,
     ) {
-        self.round = round.as_u32().unwrap_or_default();
+        let before = std::mem::replace(&mut self.round, round.as_u32().unwrap_or_default());
         if self.round == 0 {
             self.height_started = Instant::now();
+        }
+        if self.round > before && proposer.0 != self.signer.address() {
+            // They came before their round did.
+            self.blocks.slices_of(self.round).for_each(|slice| self.application.slice(slice));
         }
         metrics::gauge!("horae_consensus_height").set(height.0 as f64);
         metrics::gauge!("horae_consensus_round").set(f64::from(self.round));
@@ -294,18 +298,9 @@ impl Driver {
         let Some(view) = &self.view else { return Ok(()) };
         match self.blocks.take(view, &self.domain, self.round, slice) {
             Taken::Nothing => {}
-            Taken::Progress(slice) => {
-                self.application.slice(&slice);
-                self.seen.send_if_modified(|seen| {
-                    *seen == Seen::Nothing && {
-                        *seen = Seen::Slices;
-                        true
-                    }
-                });
-            }
+            Taken::Progress(slice) => self.stream_goes_on(&slice, Seen::Slices),
             Taken::Complete(slice, undecided) => {
-                self.application.slice(&slice);
-                self.seen.send_replace(Seen::Block);
+                self.stream_goes_on(&slice, Seen::Block);
                 self.check(*undecided, true);
             }
             Taken::Conflict(signer, pair) => {
@@ -321,6 +316,18 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// A leader streams. Only the one whose round has come is listened to: any member leads some later round.
+    fn stream_goes_on(&self, slice: &Slice, seen: Seen) {
+        if slice.round.0 <= self.round {
+            self.application.slice(slice);
+            self.seen.send_if_modified(|before| {
+                let is_more = *before < seen;
+                *before = seen.max(*before);
+                is_more
+            });
+        }
     }
 
     /// Executes a block of the current height off the loop; `store` unless it came from the log.
@@ -450,6 +457,10 @@ impl Driver {
             }
             Err(Refusal::Unable(why)) => {
                 tracing::warn!(height = undecided.height, hash = %undecided.hash, why, "abstaining");
+                if !self.blocks.is_valid(&undecided.hash) {
+                    // It may be proposed again, or decided by others: the next round checks it once more.
+                    self.blocks.recover(undecided);
+                }
                 return Ok(());
             }
         };

@@ -32,7 +32,7 @@ use crate::context::{Address, Horae};
 use crate::driver::{self, Driver, DriverError};
 use crate::lock::{FolderLock, LockError};
 use crate::proposal_log::ProposalLog;
-use crate::record::{LoggedStatements, RecordError, SignerRecord};
+use crate::record::{Interchange, LoggedStatements, RecordError, SignerRecord};
 use crate::signer::{GuardedSigner, proposal_statement, vote_statement};
 use crate::signing::RecoveringVerifier;
 
@@ -152,6 +152,7 @@ pub enum Stopped {
 pub struct Handle {
     stop: watch::Sender<bool>,
     task: JoinHandle<Stopped>,
+    signer: GuardedSigner,
 }
 
 impl Handle {
@@ -161,6 +162,12 @@ impl Handle {
             Ok(stopped) => stopped,
             Err(error) => Stopped::Failed(EngineError::Engine(error.to_string())),
         }
+    }
+
+    /// Tells of a height and round whether slices that its key signed there can only be another machine's.
+    pub fn excluded_slices(&self) -> impl Fn(protocol::Height, protocol::Round) -> bool + use<> {
+        let signer = self.signer.clone();
+        move |height, round| signer.excludes_slices(height.0, round.0)
     }
 
     /// Stops the engine and waits until its port, files and lock are free.
@@ -263,10 +270,32 @@ fn read_log(path: &Path, signer: alloy_primitives::Address) -> Result<LoggedStat
     Ok(found)
 }
 
+fn record_of(data_folder: &Path, signer: alloy_primitives::Address) -> Result<SignerRecord, RecordError> {
+    SignerRecord::open(&data_folder.join(format!("{signer}.record")), signer)
+}
+
+/// What a signer has signed last in a data folder that no engine uses, for another machine.
+///
+/// # Errors
+/// The folder is in use, or its record cannot be read.
+pub fn export_record(data_folder: &Path, signer: alloy_primitives::Address) -> Result<Interchange, EngineError> {
+    let _lock = FolderLock::take(data_folder)?;
+    Ok(record_of(data_folder, signer)?.export())
+}
+
+/// Adds an export to what the record of its signer says in a data folder that no engine uses.
+///
+/// # Errors
+/// The folder is in use, or the record contradicts the export, is newer or cannot be read.
+pub fn import_record(data_folder: &Path, export: &Interchange) -> Result<(), EngineError> {
+    let _lock = FolderLock::take(data_folder)?;
+    Ok(record_of(data_folder, export.signer)?.import(export)?)
+}
+
 /// Opens the record and compares it with the log and the committed head.
 fn open_record(config: &Config, head: u64) -> Result<SignerRecord, EngineError> {
     let signer = protocol::signing::address_of(&config.key);
-    let mut record = SignerRecord::open(&config.data_folder.join(format!("{signer}.record")), signer)?;
+    let mut record = record_of(&config.data_folder, signer)?;
     let log = read_log(&config.data_folder.join(WAL_FILE), signer)?;
     record.reconcile(head, &log)?;
     Ok(record)
@@ -322,7 +351,7 @@ async fn launch(config: Config, application: Arc<dyn Application>) -> Result<Han
         .ok_or_else(|| EngineError::Engine("the engine has no consensus actor".into()))?;
     let parts = driver::Parts {
         application,
-        signer,
+        signer: signer.clone(),
         proposals,
         domain: config.domain,
         timing: config.timing,
@@ -332,7 +361,7 @@ async fn launch(config: Config, application: Arc<dyn Application>) -> Result<Han
     let driver = Driver::new(parts, consensus, channels.network, channels.net_requests, undecided);
     let (stop, stopping) = watch::channel(false);
     let task = tokio::spawn(supervise(driver, channels.consensus, engine, stopping, lock, wal));
-    Ok(Handle { stop, task })
+    Ok(Handle { stop, task, signer })
 }
 
 /// Runs until the loop or the engine ends or a stop is asked for; then ends the rest.

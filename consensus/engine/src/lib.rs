@@ -36,6 +36,8 @@ pub mod witness;
 
 pub use application::{AppError, Application, Built, Candidate, Evidence, Refusal, Turn};
 pub use driver::DriverError;
-pub use engine::{Config, EngineError, Equivocate, Handle, Stopped, Timing, peer_id, start};
+pub use engine::{
+    Config, EngineError, Equivocate, Handle, Stopped, Timing, export_record, import_record, peer_id, start,
+};
 pub use lock::LockError;
 pub use record::{Interchange, RecordError, SignerRecord};

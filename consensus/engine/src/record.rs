@@ -5,7 +5,7 @@
 //! It lives in two slots of one pre-sized file, written in turn, so that a torn write leaves the previous state whole.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -96,7 +96,9 @@ pub enum RecordError {
     #[error("signer record: {0}")]
     Io(#[from] io::Error),
     /// Both slots are damaged.
-    #[error("signer record is damaged: restore it from a copy, or import an export of it")]
+    #[error(
+        "signer record is damaged: move it away, then import an export of it that is not old (horae signer import)"
+    )]
     Damaged,
     /// It belongs to another key.
     #[error("signer record belongs to {0}, not to this key")]
@@ -141,6 +143,8 @@ struct State {
     generation: u64,
     height: u64,
     signed: Vec<Signed>,
+    /// The engine has replayed its log at this height. What it signs meanwhile leaves without being logged.
+    replayed: bool,
 }
 
 #[derive(RlpEncodable, RlpDecodable)]
@@ -153,11 +157,14 @@ struct EntryOnDisk {
 }
 
 #[derive(RlpEncodable, RlpDecodable)]
+#[rlp(trailing)]
 struct StateOnDisk {
     signer: Address,
     generation: u64,
     height: u64,
     signed: Vec<EntryOnDisk>,
+    /// Present if true.
+    replayed: Option<bool>,
 }
 
 /// The record file, open.
@@ -166,6 +173,8 @@ pub struct SignerRecord {
     file: File,
     signer: Address,
     state: State,
+    /// Height at which the engine replays its log in this run.
+    replaying: Option<u64>,
 }
 
 impl SignerRecord {
@@ -175,8 +184,8 @@ impl SignerRecord {
     /// I/O failed, both slots are damaged, or the record is another signer's.
     pub fn open(path: &Path, signer: Address) -> Result<Self, RecordError> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        let mut record = Self { file, signer, state: State::default() };
-        if record.file.metadata()?.len() == 0 {
+        let mut record = Self { file, signer, state: State::default(), replaying: None };
+        if record.is_blank()? {
             record.file.write_all_at(&vec![0; SLOT_BYTES.saturating_mul(2)], 0)?;
             record.write(State { generation: 1, ..State::default() })?;
             record.file.sync_all()?;
@@ -194,6 +203,13 @@ impl SignerRecord {
         Ok(record)
     }
 
+    /// A new file, or one that a crash left before anything was recorded in it.
+    fn is_blank(&self) -> io::Result<bool> {
+        let mut bytes = Vec::new();
+        (&self.file).take(SLOTS.saturating_mul(SLOT_BYTES as u64)).read_to_end(&mut bytes)?;
+        Ok(bytes.iter().all(|byte| *byte == 0))
+    }
+
     /// Newest height signed for; 0 if none.
     #[must_use]
     pub const fn height(&self) -> u64 {
@@ -204,6 +220,14 @@ impl SignerRecord {
     #[must_use]
     pub fn has_slices(&self, height: u64, round: u32) -> bool {
         height == self.state.height && self.state.signed.iter().any(|s| s.position() == (round, Step::Slices))
+    }
+
+    /// Whether the signer of this record cannot have signed slices at a place: it is not past, and nobody reserved it.
+    #[must_use]
+    pub fn excludes_slices(&self, height: u64, round: u32) -> bool {
+        let is_past = height < self.state.height;
+        let is_forgotten = height == self.state.height && self.state.signed.len() >= MAX_ENTRIES;
+        !(is_past || is_forgotten || self.has_slices(height, round))
     }
 
     /// Makes it durable that slices are about to be signed at a place. What they hold is not known yet, so a place is
@@ -238,32 +262,44 @@ impl SignerRecord {
             signed.remove(0);
         }
         signed.push(statement);
-        self.write(State { generation: self.state.generation.saturating_add(1), height, signed })
+        let replayed = self.replaying == Some(height) || (self.state.replayed && height == self.state.height);
+        self.write(State { generation: self.state.generation.saturating_add(1), height, signed, replayed })
     }
 
     /// Compares with the consensus log and the committed height.
     ///
     /// A signature leaves the machine only after the engine flushed it to its log. A crash between this record and that
-    /// flush leaves exactly one statement here that is not there: it was never sent, and is forgotten. Anything more is
-    /// a log that lost entries.
+    /// flush leaves exactly one statement here that is not there: it was never sent, and is forgotten, because what led to it
+    /// may be lost as well. Anything more is a log that lost entries.
+    ///
+    /// While the engine replays its log after a crash, it sends what it signs without logging it. At such a height a
+    /// statement may be missing there and have been sent, so it is kept: a replay of the same log gives the same again. One
+    /// that is missing before a logged one must be of this kind, since a log loses its end and never its middle.
     ///
     /// # Errors
     /// [`RecordError::AheadOfLog`].
     pub fn reconcile(&mut self, head: u64, log: &LoggedStatements) -> Result<(), RecordError> {
+        // A log of a later height than the head's is replayed.
+        self.replaying = Some(log.height).filter(|height| *height > head);
         if self.state.height <= head {
             return Ok(());
         }
         let ahead = RecordError::AheadOfLog { record: self.state.height, log: log.height, head };
+        let is_log_of_height = log.height == self.state.height;
         // Slices are not logged by the engine: the proposal log keeps them.
-        let is_logged =
-            |s: &Signed| s.step == Step::Slices || (log.height == self.state.height && log.signed.contains(s));
-        let missing: Vec<Signed> = self.state.signed.iter().filter(|s| !is_logged(s)).copied().collect();
-        if self.state.height > head.saturating_add(1) {
+        let votes = self.state.signed.iter().filter(|s| s.step != Step::Slices);
+        let unlogged = votes.filter(|s| !(is_log_of_height && log.signed.contains(s)));
+        let newest = log.signed.iter().filter(|_| is_log_of_height).map(Signed::position).max();
+        let is_logged_otherwise = |s: &&Signed| log.signed.iter().any(|logged| logged.position() == s.position());
+        let is_contradicted = is_log_of_height && unlogged.clone().any(|s| is_logged_otherwise(&s));
+        if is_contradicted || self.state.height > head.saturating_add(1) {
             return Err(ahead);
         }
+        let missing: Vec<Signed> = unlogged.filter(|s| Some(s.position()) > newest).copied().collect();
         match missing.as_slice() {
             [] => Ok(()),
-            [only] if log.height == self.state.height && self.state.signed.last() == Some(only) => {
+            _ if is_log_of_height && self.state.replayed => Ok(()),
+            [only] if is_log_of_height && self.state.signed.last() == Some(only) => {
                 self.state.signed.pop();
                 Ok(())
             }
@@ -293,7 +329,7 @@ impl SignerRecord {
             return self.write(State {
                 generation: self.state.generation.saturating_add(1),
                 height: other.height,
-                signed: Vec::new(),
+                ..State::default()
             });
         }
         other.signed.iter().try_for_each(|statement| self.admit(other.height, *statement))
@@ -347,6 +383,7 @@ fn to_disk(signer: Address, state: &State) -> StateOnDisk {
                 block_hash: s.block_hash,
             })
             .collect(),
+        replayed: state.replayed.then_some(true),
     }
 }
 
@@ -363,7 +400,8 @@ fn from_disk(disk: StateOnDisk) -> Option<State> {
             })
         })
         .collect::<Option<_>>()?;
-    Some(State { generation: disk.generation, height: disk.height, signed })
+    let replayed = disk.replayed.unwrap_or_default();
+    Some(State { generation: disk.generation, height: disk.height, signed, replayed })
 }
 
 /// This signer's statements in the engine's log.

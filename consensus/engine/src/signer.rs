@@ -72,6 +72,12 @@ impl GuardedSigner {
         self.inner.record.lock().has_slices(height, round)
     }
 
+    /// Whether slices of this key at a place can only be another machine's.
+    #[must_use]
+    pub fn excludes_slices(&self, height: u64, round: u32) -> bool {
+        self.inner.record.lock().excludes_slices(height, round)
+    }
+
     async fn admit_and_sign(
         &self,
         height: u64,

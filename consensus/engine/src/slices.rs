@@ -74,6 +74,11 @@ pub struct Assembly {
 }
 
 impl Assembly {
+    /// What has come, in order.
+    pub fn slices(&self) -> impl Iterator<Item = &Slice> {
+        self.slices.values()
+    }
+
     /// Adds a slice.
     pub fn add(&mut self, slice: Slice) -> Step {
         if let Some(before) = self.slices.get(&slice.index) {

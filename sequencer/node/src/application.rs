@@ -9,7 +9,6 @@ use l1::L1View;
 use network::NetworkHandle;
 use parking_lot::Mutex;
 use protocol::{CommitCertificate, Height, Leadership, Round, Slice, block::timestamp_ms, limits::MAX_SLICES};
-use store::StoreError;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
@@ -139,14 +138,6 @@ impl Sequencing {
         let leadership = self.chain.epochs().leadership(&self.chain.head().header).ok()?;
         leadership.leader(slice.round.0).filter(|_| leadership.height == slice.height)
     }
-
-    /// Evidence that cannot be stored ends the node.
-    fn noted(&self, result: Result<(), StoreError>) {
-        if let Err(error) = result {
-            // A full channel means that the node is ending already.
-            let _ = self.fatal.try_send(error.to_string());
-        }
-    }
 }
 
 #[async_trait]
@@ -157,6 +148,11 @@ impl Application for Sequencing {
 
     fn head_timestamp_ms(&self) -> u64 {
         timestamp_ms(&self.chain.head().header)
+    }
+
+    fn earliest(&self) -> Height {
+        // Genesis has no certificate to show.
+        Height(self.chain.store().oldest().bodies.max(1))
     }
 
     fn leadership(&self, _height: Height) -> Result<Leadership, AppError> {
@@ -202,11 +198,13 @@ impl Application for Sequencing {
     }
 
     fn slice(&self, slice: &Slice) {
-        self.noted(self.leader_of(slice).map_or(Ok(()), |leader| self.open_blocks.on_slice(leader, slice)));
+        if let Some(leader) = self.leader_of(slice) {
+            self.open_blocks.on_slice(leader, slice);
+        }
     }
 
     fn sent(&self, slice: &Slice) {
-        self.noted(self.open_blocks.on_sent(self.signer, slice));
+        self.open_blocks.on_sent(self.signer, slice);
         if let Err(error) = self.network.publish_slice(slice.clone()) {
             tracing::debug!(%error, "slice not sent to followers");
         }

@@ -1,6 +1,6 @@
 //! The chain as this node sees it: builds, checks and commits blocks on its head. Synchronous; the callers bring threads.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bytes, Sealed, U256};
@@ -31,7 +31,7 @@ mod tests;
 
 use ahead::Ahead;
 
-/// Undecided blocks kept for one height: one a round, and rounds are few.
+/// Undecided blocks kept for one height, the newest: one a round, and rounds are few. One that is forgotten is executed again.
 const MAX_CANDIDATES: usize = 16;
 
 /// A block that was executed on the head but not decided yet.
@@ -119,7 +119,7 @@ pub struct Chain {
     store: Store,
     finals: FinalBlocks,
     epochs: Arc<Epochs>,
-    candidates: Mutex<BTreeMap<B256, Arc<Candidate>>>,
+    candidates: Mutex<VecDeque<Arc<Candidate>>>,
     /// Held while a block commits, so that commits of different tasks follow each other.
     committing: Mutex<()>,
     head: watch::Sender<Head>,
@@ -293,12 +293,11 @@ impl Chain {
         Ok(BlockVerifier::new(&self.rules, &head.header, &attributes, state)?)
     }
 
-    /// Whether `signer` leads `round` of `height`, the head's successor.
+    /// Whether `signer` leads `round` of the height after `head`.
     #[must_use]
-    pub fn leads(&self, height: Height, round: Round, signer: Address) -> bool {
-        let head = self.head();
+    pub fn leads(&self, head: &Head, round: Round, signer: Address) -> bool {
         let leadership = self.epochs.leadership(&head.header);
-        leadership.is_ok_and(|leadership| leadership.height == height && leadership.leader(round.0) == Some(signer))
+        leadership.is_ok_and(|leadership| leadership.leader(round.0) == Some(signer))
     }
 
     /// Decodes and executes a proposed block on the head. A block executed before is answered from memory.
@@ -471,7 +470,7 @@ impl Chain {
     /// An executed, undecided block.
     #[must_use]
     pub fn candidate(&self, hash: B256) -> Option<Arc<Candidate>> {
-        self.candidates.lock().get(&hash).cloned()
+        self.candidates.lock().iter().find(|candidate| candidate.executed.hash == hash).cloned()
     }
 
     /// Keeps an executed block until its height is decided.
@@ -480,10 +479,11 @@ impl Chain {
         let hash = executed.hash;
         let candidate = Arc::new(Candidate { executed, encoded });
         let mut candidates = self.candidates.lock();
+        candidates.retain(|known| known.executed.hash != hash);
         if candidates.len() >= MAX_CANDIDATES {
-            candidates.pop_first();
+            candidates.pop_front();
         }
-        candidates.insert(hash, candidate.clone());
+        candidates.push_back(candidate.clone());
         candidate
     }
 

@@ -50,6 +50,11 @@ impl Committer {
     /// # Errors
     /// See [`ChainError`].
     pub fn commit_decided(&self, block: &Bytes, certificate: CommitCertificate) -> Result<(), ChainError> {
+        let hash = certificate.block_hash;
+        if self.chain.head().header.hash() != hash && self.chain.candidate(hash).is_none() {
+            // Many rounds of one height push out what was executed first.
+            self.chain.check(block, None, &|hash| self.transactions.sender_of(hash))?;
+        }
         if self.commit(certificate.block_hash, Some(certificate.clone()))? {
             // A full queue drops: followers ask for what they miss.
             let _ = self.announcements.try_send(Announcement { block: block.clone(), certificate });

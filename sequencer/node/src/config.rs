@@ -478,6 +478,12 @@ impl Config {
         })
     }
 
+    /// Folder of the consensus engine's files.
+    #[must_use]
+    pub fn consensus_dir(&self) -> PathBuf {
+        self.data_dir.join("consensus")
+    }
+
     /// The merged result as TOML.
     ///
     /// # Errors

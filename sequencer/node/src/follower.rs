@@ -1,51 +1,91 @@
 //! Following without voting: decided blocks from peers, each executed and its certificate checked; or the chain from L1.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use alloy_consensus::proofs::calculate_transaction_root;
 use alloy_rlp::Decodable;
 use batcher::{DerivedBatch, contradiction};
-use network::{DecidedBlock, NetworkHandle, Verdict, limits::MAX_BLOCKS_PER_REQUEST};
-use protocol::{CommitCertificate, Height};
+use network::{
+    DecidedBlock, NetworkError, NetworkHandle, PeerId, RequestError, Verdict, limits::MAX_BLOCKS_PER_REQUEST,
+};
+use protocol::{Block, CommitCertificate, Height};
+use tokio::sync::Notify;
 
 use crate::{
     batches::ChainView,
     chain::{Chain, ChainError},
+    claims::Claims,
     committer::Committer,
+    epochs::EpochError,
     open::OpenBlocks,
+    vitals::SYNCING_FROM,
 };
+
+/// Longest time between two looks at what peers claim.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What a peer's answer was worth.
+enum Answer {
+    /// It has the next block.
+    Good,
+    /// It does not, or gave something else.
+    Bad,
+    /// Nothing to hold against it: ours is not as far, or busy.
+    Unclear,
+}
 
 /// Catches up with peers.
 pub struct Sync {
     chain: Arc<Chain>,
     committer: Arc<Committer>,
     open: Arc<OpenBlocks>,
+    /// Shows that there may be something to catch up with.
+    news: Notify,
+    /// One block is applied at a time: an announced one, or one of those asked for.
+    applying: tokio::sync::Mutex<()>,
 }
 
 impl Sync {
     /// A follower of decided blocks.
     #[must_use]
-    pub const fn new(chain: Arc<Chain>, committer: Arc<Committer>, open: Arc<OpenBlocks>) -> Self {
-        Self { chain, committer, open }
+    pub fn new(chain: Arc<Chain>, committer: Arc<Committer>, open: Arc<OpenBlocks>) -> Arc<Self> {
+        Arc::new(Self { chain, committer, open, news: Notify::new(), applying: tokio::sync::Mutex::default() })
+    }
+
+    /// Catches up whenever there is something to catch up with.
+    ///
+    /// # Errors
+    /// Failures of our own disk or state.
+    pub async fn run(self: Arc<Self>, network: NetworkHandle, claims: Arc<Claims>) -> Result<(), ChainError> {
+        loop {
+            self.catch_up(&network, &claims).await?;
+            // The time: whom we doubt is asked again when its time is over.
+            let _ = tokio::time::timeout(LOOK_INTERVAL, self.news.notified()).await;
+        }
+    }
+
+    /// A peer has told something new.
+    pub fn wake(&self) {
+        self.news.notify_one();
     }
 
     /// Takes an announced block. A peer that sends a wrong one is rejected; our own failures end the node.
     ///
     /// # Errors
     /// Failures of our own disk or state.
-    pub async fn on_announced(
-        &mut self,
-        decided: &DecidedBlock,
-        network: &NetworkHandle,
-    ) -> Result<Verdict, ChainError> {
+    pub async fn on_announced(&self, decided: &DecidedBlock) -> Result<Verdict, ChainError> {
         let Ok(certificate) = CommitCertificate::decode(&mut decided.certificate.as_ref()) else {
             return Ok(Verdict::Reject);
         };
-        let next = self.next();
+        let next = next_of(&self.chain);
         if certificate.height.0 < next {
             return Ok(Verdict::Ignore);
         }
         if certificate.height.0 > next {
-            self.catch_up(network).await?;
+            self.wake();
             return Ok(Verdict::Ignore);
         }
         match self.apply(decided).await {
@@ -59,47 +99,48 @@ impl Sync {
         }
     }
 
-    /// Asks the best peer for what is missing.
-    ///
-    /// # Errors
-    /// Failures of our own disk or state.
-    pub async fn catch_up(&mut self, network: &NetworkHandle) -> Result<(), ChainError> {
+    /// Asks peers for what is missing, one after the other until none has more.
+    async fn catch_up(&self, network: &NetworkHandle, claims: &Claims) -> Result<(), ChainError> {
         loop {
-            let next = self.next();
-            let peers = network.peers();
-            let best = peers.iter().filter_map(|info| info.heads.map(|heads| (heads.height.0, info.peer))).max();
-            let Some((_, peer)) = best.filter(|(height, _)| *height >= next) else {
-                return Ok(());
+            let next = next_of(&self.chain);
+            let Some(peer) = claims.whom(&network.peers(), next, Instant::now()) else { return Ok(()) };
+            let answer = match ask(network, peer, next, MAX_BLOCKS_PER_REQUEST).await {
+                Ok(blocks) => self.apply_all(&blocks, next).await?,
+                Err(answer) => answer,
             };
-            let blocks = match network.request_blocks(peer, Height(next), MAX_BLOCKS_PER_REQUEST).await {
-                Ok(blocks) if !blocks.is_empty() => blocks,
-                Ok(_) => return Ok(()),
-                Err(error) => {
-                    tracing::debug!(%peer, %error, "no blocks from peer");
-                    return Ok(());
-                }
-            };
-            for decided in &blocks {
-                match self.apply(decided).await {
-                    Ok(()) => {}
-                    Err(error) if error.must_halt() => return Err(error),
-                    Err(ChainError::L1Behind(_) | ChainError::Epoch(_) | ChainError::NotNext(_)) => return Ok(()),
-                    Err(error) => {
-                        tracing::warn!(%peer, %error, "peer sent a wrong block");
-                        let _ = network.disconnect(peer);
-                        return Ok(());
-                    }
-                }
+            match answer {
+                Answer::Good => claims.trust(peer),
+                Answer::Bad => claims.doubt(peer, Instant::now()),
+                Answer::Unclear => return Ok(()),
             }
         }
     }
 
-    fn next(&self) -> u64 {
-        self.chain.head().header.number.saturating_add(1)
+    /// Applies blocks from `next` on.
+    async fn apply_all(&self, blocks: &[DecidedBlock], next: u64) -> Result<Answer, ChainError> {
+        let mut answer = Answer::Bad;
+        for decided in blocks {
+            match self.apply(decided).await {
+                Ok(()) => answer = Answer::Good,
+                Err(error) if error.must_halt() => return Err(error),
+                Err(ChainError::L1Behind(_) | ChainError::Epoch(_)) => return Ok(Answer::Unclear),
+                Err(ChainError::NotNext(_)) => {
+                    // An announced block may have come in between.
+                    let is_beside = matches!(answer, Answer::Bad) && next_of(&self.chain) > next;
+                    return Ok(if is_beside { Answer::Unclear } else { answer });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a peer sent a wrong block");
+                    return Ok(Answer::Bad);
+                }
+            }
+        }
+        Ok(answer)
     }
 
     /// Checks certificate, execution and root, then commits.
     async fn apply(&self, decided: &DecidedBlock) -> Result<(), ChainError> {
+        let _one_at_a_time = self.applying.lock().await;
         if let Some(hash) = consensus::slices::block_hash(&decided.block) {
             // Executed already if its slices came; otherwise below.
             self.open.finish(hash, decided.block.clone()).await?;
@@ -109,13 +150,89 @@ impl Sync {
             let certificate = CommitCertificate::decode(&mut decided.certificate.as_ref())
                 .map_err(|_| execution::InvalidBlock::Malformed)?;
             chain.check_certificate(&certificate)?;
-            let candidate = chain.check(&decided.block, None, &|_| None)?;
+            let candidate = chain.check(&decided.block, None, &|_| None).map_err(|error| match error {
+                // Waited for, if it is true.
+                ChainError::L1Behind(_) if !is_certified(&decided.block, &certificate) => {
+                    execution::InvalidBlock::Malformed.into()
+                }
+                other => other,
+            })?;
             if candidate.executed.hash != certificate.block_hash {
                 return Err(execution::InvalidBlock::Malformed.into());
             }
             committer.commit_decided(&decided.block, certificate)
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| ChainError::Worker)?
+    }
+}
+
+/// Whether these bytes are the block that the certificate is about.
+fn is_certified(block: &[u8], certificate: &CommitCertificate) -> bool {
+    Block::decode(&mut &*block).is_ok_and(|Block { header, body }| {
+        header.hash_slow() == certificate.block_hash
+            && header.transactions_root == calculate_transaction_root(&body.transactions)
+    })
+}
+
+fn next_of(chain: &Chain) -> u64 {
+    chain.head().header.number.saturating_add(1)
+}
+
+/// Asks a peer for blocks from `next` on; there is at least one in the answer.
+async fn ask(network: &NetworkHandle, peer: PeerId, next: u64, count: u64) -> Result<Vec<DecidedBlock>, Answer> {
+    match network.request_blocks(peer, Height(next), count).await {
+        Ok(blocks) if blocks.is_empty() => Err(Answer::Bad),
+        Ok(blocks) => Ok(blocks),
+        Err(RequestError::Network(NetworkError::Overloaded | NetworkError::Stopped)) => Err(Answer::Unclear),
+        Err(error) => {
+            tracing::debug!(%peer, %error, "no blocks from peer");
+            Err(Answer::Bad)
+        }
+    }
+}
+
+/// Holds peers to what they claim on a node that gets its blocks from consensus: who is far ahead shows a certificate for a block
+/// there.
+///
+/// # Errors
+/// Failures of our own disk.
+pub async fn audit(chain: Arc<Chain>, network: NetworkHandle, claims: Arc<Claims>) -> Result<(), ChainError> {
+    loop {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        loop {
+            let far = chain.head().header.number.saturating_add(SYNCING_FROM);
+            let Some(peer) = claims.whom(&network.peers(), far, Instant::now()) else { break };
+            let answer = match ask(&network, peer, far, 1).await {
+                Ok(blocks) => judge(&chain, blocks.first(), far)?,
+                Err(answer) => answer,
+            };
+            match answer {
+                Answer::Good => claims.trust(peer),
+                Answer::Bad => {
+                    claims.doubt(peer, Instant::now());
+                    continue;
+                }
+                Answer::Unclear => {}
+            }
+            break;
+        }
+    }
+}
+
+/// Whether a block was decided at `height`, by its certificate.
+fn judge(chain: &Chain, decided: Option<&DecidedBlock>, height: u64) -> Result<Answer, ChainError> {
+    let certificate = decided.and_then(|decided| CommitCertificate::decode(&mut decided.certificate.as_ref()).ok());
+    let Some(certificate) = certificate.filter(|certificate| certificate.height.0 == height) else {
+        return Ok(Answer::Bad);
+    };
+    match chain.epochs().get(chain.genesis().params.epoch_of(certificate.height)) {
+        Ok(info) => {
+            let verified = certificate.verify(&chain.genesis().domain(), &info.set);
+            Ok(if verified.is_ok() { Answer::Good } else { Answer::Bad })
+        }
+        Err(EpochError::Store(error)) => Err(error.into()),
+        // Too far ahead for us to know the set.
+        Err(_) => Ok(Answer::Unclear),
     }
 }
 

@@ -30,7 +30,7 @@ use agenda::{Agenda, Budget};
 
 /// Gas added to an estimate, as a share of it: state may move before inclusion.
 const MARGIN: u64 = 5;
-/// Pieces of evidence looked at in one round.
+/// Pieces of evidence looked at in one round, besides those that L1 has judged.
 const MAX_EVIDENCE: usize = 32;
 
 /// What is to be done.

@@ -1,10 +1,13 @@
-//! Loading of the hot key. The key never appears in logs, in `Debug` or in arguments.
+//! Loading of the hot key, and carrying what it has signed to another machine. The key never appears in logs, in `Debug` or in
+//! arguments.
 
 use std::{fs, path::Path};
 
 use alloy::signers::local::PrivateKeySigner;
 use alloy_primitives::hex;
+use eyre::WrapErr;
 use k256::ecdsa::SigningKey;
+use protocol::signing::address_of;
 use rand::RngCore;
 
 use crate::config::{Config, SignerConfig};
@@ -79,6 +82,26 @@ pub fn load_signers(config: &Config) -> Result<Vec<SigningKey>, KeyError> {
     Ok([Some(load(&config.signer)?), load_optional(&config.next_signer)?].into_iter().flatten().collect())
 }
 
+/// Writes what the configured keys have signed last to a new file; no node may run in the data folder.
+///
+/// # Errors
+/// A key or record cannot be read, or the file exists.
+pub fn export_records(config: &Config, path: &Path) -> eyre::Result<()> {
+    let keys = load_signers(config)?;
+    let records = keys.iter().map(|key| consensus::export_record(&config.consensus_dir(), address_of(key)));
+    let records = records.collect::<Result<Vec<_>, _>>()?;
+    Ok(write_private(path, &serde_json::to_string_pretty(&records)?)?)
+}
+
+/// Adds what such a file says to the records in the data folder, which no node may use.
+///
+/// # Errors
+/// The file cannot be read, or a record contradicts it, is newer or cannot be written.
+pub fn import_records(config: &Config, path: &Path) -> eyre::Result<()> {
+    let records: Vec<consensus::Interchange> = serde_json::from_str(&read(path)?).wrap_err("not an export")?;
+    Ok(records.iter().try_for_each(|record| consensus::import_record(&config.consensus_dir(), record))?)
+}
+
 /// Reads 32 secret bytes from a file, or makes them and writes the file readable by its owner only.
 ///
 /// # Errors
@@ -119,4 +142,34 @@ fn write_private(path: &Path, text: &str) -> Result<(), KeyError> {
         file.sync_all()
     };
     write().map_err(|why| KeyError::File { path: path.display().to_string(), why })
+}
+
+#[cfg(test)]
+mod tests {
+    use consensus::record::{Interchange, Signed, Step};
+
+    use super::*;
+
+    #[test]
+    fn what_a_key_has_signed_moves_to_another_folder_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| {
+            let mut config = Config { data_dir: folder.path().join(name), ..Config::default() };
+            config.signer.key_file = Some(folder.path().join("signer.key"));
+            config
+        };
+        let (here, there) = (at("here"), at("there"));
+        let signer = address_of(&create(&folder.path().join("signer.key")).unwrap());
+        let vote = Signed { round: 0, step: Step::Prevote, pol_round: -1, block_hash: [7; 32].into() };
+        let record = Interchange { signer, height: 5, signed: vec![vote] };
+        consensus::import_record(&here.consensus_dir(), &record).unwrap();
+        let file = folder.path().join("export");
+        export_records(&here, &file).unwrap();
+        assert!(export_records(&here, &file).is_err(), "the file exists");
+        import_records(&there, &file).unwrap();
+        assert_eq!(consensus::export_record(&there.consensus_dir(), signer).unwrap(), record);
+        let later = Interchange { height: 6, ..record };
+        consensus::import_record(&there.consensus_dir(), &later).unwrap();
+        assert!(import_records(&there, &file).is_err(), "it is older");
+    }
 }

@@ -17,6 +17,7 @@ mod application;
 mod backend;
 mod batches;
 pub mod chain;
+mod claims;
 mod committer;
 pub mod config;
 pub mod database;

@@ -30,6 +30,11 @@ enum Command {
     /// Posts the items of the deposit queue as a batch without signatures, after sequencers have posted nothing for long
     /// enough. Follows L1 in the configured data folder, which no running node may use; `[payer]` pays gas and bond.
     ForceBatch(ConfigArgs),
+    /// Carries what the configured signers have signed last to another machine, without the rest of the data folder.
+    Signer {
+        #[command(subcommand)]
+        action: SignerCommand,
+    },
     /// Makes a signing key in a new file and prints its address.
     NewKey {
         /// File to write; it must not exist.
@@ -45,6 +50,24 @@ enum DbCommand {
     Prune(ConfigArgs),
     /// Opens a log that a power cut has damaged up to the damage; what is lost comes from peers or L1.
     RecoverLog(ConfigArgs),
+}
+
+#[derive(Subcommand)]
+enum SignerCommand {
+    /// Writes the records of a stopped node to a new file. From then on the keys must sign nothing here.
+    Export {
+        /// File to write; it must not exist.
+        path: PathBuf,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Adds such a file to the records of a stopped node.
+    Import {
+        /// File to read.
+        path: PathBuf,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
 }
 
 #[derive(Args)]
@@ -90,6 +113,14 @@ fn execute(cli: Cli) -> eyre::Result<()> {
             println!("batch {index}: heights {first} to {last}, {items} queue items, L1 transaction {transaction}");
             Ok(())
         }
+        Command::Signer { action } => match action {
+            SignerCommand::Export { path, config: ConfigArgs { config, settings } } => {
+                keys::export_records(&Config::load(config.as_deref(), &settings)?, &path)
+            }
+            SignerCommand::Import { path, config: ConfigArgs { config, settings } } => {
+                keys::import_records(&Config::load(config.as_deref(), &settings)?, &path)
+            }
+        },
         Command::NewKey { path } => {
             println!("{}", protocol::signing::address_of(&keys::create(&path)?));
             Ok(())

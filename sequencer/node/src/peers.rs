@@ -8,10 +8,19 @@ use batcher::ports::{self, BatchMessage, Incoming};
 use network::{BlocksReply, DecidedBlock, HeadStatus, MessageToken, NetworkEvent, NetworkHandle, Verdict};
 use protocol::{CommitCertificate, Height};
 use rpc::SubmitError;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+};
 
 use crate::{
-    batches, chain::Chain, committer::Announcement, follower::Sync, open::OpenBlocks, transactions::Transactions,
+    batches,
+    chain::Chain,
+    claims::Claims,
+    committer::Announcement,
+    follower::{self, Sync},
+    open::OpenBlocks,
+    transactions::Transactions,
     vitals::Vitals,
 };
 
@@ -35,13 +44,13 @@ pub struct Peers {
     /// Where batch messages go; none on a follower.
     pub batches: Option<mpsc::Sender<Incoming>>,
     /// Takes decided blocks; none on a sequencer, whose blocks come from consensus.
-    pub sync: Option<Sync>,
+    pub sync: Option<Arc<Sync>>,
 }
 
 impl Peers {
     /// Serves until the network ends.
     pub async fn run(
-        mut self,
+        self,
         mut events: mpsc::Receiver<NetworkEvent>,
         mut outgoing: mpsc::Receiver<Bytes>,
         mut announcements: mpsc::Receiver<Announcement>,
@@ -49,13 +58,21 @@ impl Peers {
         let mut head = self.chain.watch_head();
         let judging = Arc::new(Semaphore::new(MAX_JUDGING));
         let mut tick = tokio::time::interval(std::time::Duration::from_millis(500));
+        let claims = Arc::new(Claims::default());
+        // Waits for peers, which nobody else here should.
+        let mut syncing = JoinSet::new();
+        match &self.sync {
+            Some(sync) => syncing.spawn(sync.clone().run(self.network.clone(), claims.clone())),
+            None => syncing.spawn(follower::audit(self.chain.clone(), self.network.clone(), claims.clone())),
+        };
         self.tell();
         loop {
             tokio::select! {
                 event = events.recv() => {
                     let event = event.ok_or_else(|| eyre::eyre!("the network task ended"))?;
-                    self.on_event(event, &judging).await?;
+                    self.on_event(event, &judging, &claims).await?;
                 }
+                Some(ended) = syncing.join_next() => ended??,
                 Some(transaction) = outgoing.recv() => {
                     // Overload drops: the transaction stays in our pool and is announced by our own blocks.
                     let _ = self.network.publish_transactions(vec![transaction]);
@@ -65,21 +82,15 @@ impl Peers {
                     changed?;
                     self.tell();
                 }
-                _ = tick.tick() => {
-                    self.look_around();
-                    if let Some(sync) = &mut self.sync {
-                        sync.catch_up(&self.network).await?;
-                    }
-                }
+                _ = tick.tick() => self.look_around(&claims),
             }
         }
     }
 
     /// What peers say about how far the network is.
-    fn look_around(&self) {
+    fn look_around(&self, claims: &Claims) {
         let peers = self.network.peers();
-        let highest = peers.iter().filter_map(|peer| peer.heads).map(|heads| heads.height.0).max().unwrap_or(0);
-        self.vitals.look_around(peers.len(), highest, self.chain.head().header.number);
+        self.vitals.look_around(peers.len(), claims.highest(&peers), self.chain.head().header.number);
     }
 
     /// Tells peers our heads, and the network who the members are.
@@ -106,7 +117,7 @@ impl Peers {
         }
     }
 
-    async fn on_event(&mut self, event: NetworkEvent, judging: &Arc<Semaphore>) -> eyre::Result<()> {
+    async fn on_event(&self, event: NetworkEvent, judging: &Arc<Semaphore>, claims: &Claims) -> eyre::Result<()> {
         match event {
             NetworkEvent::Transactions { token, transactions } => self.on_transactions(token, transactions, judging),
             NetworkEvent::BatchProposal { token, proposal, .. } => {
@@ -117,14 +128,14 @@ impl Peers {
             }
             NetworkEvent::Block { token, block } => self.on_block(token, &block).await?,
             NetworkEvent::Slice { token, slice, signer } => {
-                let verdict = self.open.on_gossip(signer, *slice)?;
+                let verdict = self.open.on_gossip(signer, *slice);
                 let _ = self.network.report(token, verdict);
             }
             NetworkEvent::BlocksRequested { from, count, reply, .. } => self.answer(from, count, reply),
             NetworkEvent::PeerStatus { .. } => {
-                self.look_around();
-                if let Some(sync) = &mut self.sync {
-                    sync.catch_up(&self.network).await?;
+                self.look_around(claims);
+                if let Some(sync) = &self.sync {
+                    sync.wake();
                 }
             }
             NetworkEvent::PeerIdentified { .. } | NetworkEvent::PeerDisconnected { .. } => {}
@@ -162,8 +173,8 @@ impl Peers {
         let judge = Box::new(move |verdict| {
             let verdict = match verdict {
                 ports::Verdict::Good => Verdict::Accept,
-                ports::Verdict::Ignored => Verdict::Ignore,
-                ports::Verdict::Bad => Verdict::Reject,
+                // A member signed it, and followers forward it without an opinion: no fault of the peer that sent it.
+                ports::Verdict::Ignored | ports::Verdict::Bad => Verdict::Ignore,
             };
             let _ = network.report(token, verdict);
         });
@@ -171,9 +182,9 @@ impl Peers {
         drop(batches.try_send(Incoming { message, judge }));
     }
 
-    async fn on_block(&mut self, token: MessageToken, decided: &DecidedBlock) -> eyre::Result<()> {
-        let verdict = match &mut self.sync {
-            Some(sync) => sync.on_announced(decided, &self.network).await?,
+    async fn on_block(&self, token: MessageToken, decided: &DecidedBlock) -> eyre::Result<()> {
+        let verdict = match &self.sync {
+            Some(sync) => sync.on_announced(decided).await?,
             None => self.judge_known(decided),
         };
         let _ = self.network.report(token, verdict);

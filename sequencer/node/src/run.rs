@@ -469,7 +469,7 @@ async fn sequence(parts: &mut Parts, flows: Flows, faults: Faults) -> eyre::Resu
         open_blocks: parts.open.clone(),
         l1: parts.l1_view.clone(),
         network,
-        data_folder: parts.config.data_dir.join("consensus"),
+        data_folder: parts.config.consensus_dir(),
         listen: parts.config.consensus.listen.clone(),
         peers: parts.config.consensus.peers.clone(),
         equivocate: faults.equivocate.clone(),

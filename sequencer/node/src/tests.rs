@@ -2,6 +2,7 @@
 
 mod chain;
 mod fees;
+mod following;
 mod leaving;
 mod pending;
 mod pruned;

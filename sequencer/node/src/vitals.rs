@@ -8,7 +8,7 @@ use rpc::{ChainEvent, SyncProgress};
 use tokio::sync::broadcast;
 
 /// Blocks behind the best peer from which on the node counts as catching up.
-const SYNCING_FROM: u64 = 4;
+pub const SYNCING_FROM: u64 = 4;
 
 /// L1 blocks that a node which follows L1 alone may have left to work through: a batch takes a moment, and needs its blocks' origins.
 const L1_LAG: u64 = 64;

@@ -4,7 +4,7 @@
 //! last height of that epoch and the first of the next, the engine is started again with the other. Each key has its own
 //! record of what it has signed.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
 
 use alloy_primitives::Address;
 use consensus::Stopped;
@@ -14,7 +14,7 @@ use l1::L1View;
 use network::{NetworkHandle, PeerBinding};
 use parking_lot::Mutex;
 use protocol::{
-    Height,
+    Height, Round,
     signing::{address_of, member_key},
 };
 use tokio::sync::{mpsc, watch};
@@ -23,11 +23,11 @@ use crate::{
     application::Sequencing,
     chain::Chain,
     committer::Committer,
-    open::OpenBlocks,
+    open::{OpenBlocks, Suspicion},
     transactions::{Transactions, now_ms},
 };
 
-/// Validity of a peer binding; renewed at every start and with every change of keys.
+/// Validity of a peer binding; renewed at every start, with every change of keys, and when a third of it is over.
 const BINDING_SECONDS: u64 = 30 * 24 * 3_600;
 
 /// What an engine needs, whichever key it signs with.
@@ -79,7 +79,9 @@ impl Voting {
                 fatal,
                 open: open.clone(),
             };
+            let suspicions = self.open_blocks.suspicions(address_of(&current));
             let mut engine = consensus::start(self.config(&current)?, Arc::new(application)).await?;
+            let excluded = engine.excluded_slices();
             let next = tokio::select! {
                 stopped = engine.stopped() => return match stopped {
                     Stopped::Requested => Ok(()),
@@ -87,6 +89,10 @@ impl Voting {
                 },
                 reason = failures.recv() => return Err(eyre!("consensus: {}", reason.unwrap_or_default())),
                 next = self.another(&current, &mut head) => next?,
+                never = self.keep_bound(&current) => match never? {},
+                Suspicion { height, round, .. } = twin(suspicions, excluded) => {
+                    return Err(eyre!("another machine signs with this key: it sent slices of height {height} round {round}"));
+                }
             };
             tracing::info!(from = %address_of(&current), to = %address_of(&next), "the set names our other signer");
             engine.stop().await;
@@ -119,6 +125,13 @@ impl Voting {
         member_key(&self.keys, &info.set).map(|(_, key)| key.clone())
     }
 
+    async fn keep_bound(&self, key: &SigningKey) -> eyre::Result<Infallible> {
+        loop {
+            tokio::time::sleep(Duration::from_secs(BINDING_SECONDS / 3)).await;
+            self.bind(key)?;
+        }
+    }
+
     fn bind(&self, key: &SigningKey) -> eyre::Result<()> {
         let expires = (now_ms() / 1_000).saturating_add(BINDING_SECONDS);
         let domain = self.chain.genesis().domain();
@@ -140,5 +153,18 @@ impl Voting {
             timing: (&self.chain.genesis().params).into(),
             equivocate: self.equivocate.clone(),
         })
+    }
+}
+
+/// Resolves with a slice that our key signed on another machine.
+async fn twin(
+    mut suspicions: watch::Receiver<Option<Suspicion>>,
+    excluded: impl Fn(Height, Round) -> bool,
+) -> Suspicion {
+    let is_foreign = |one: &Suspicion| one.is_certain || excluded(one.height, one.round);
+    match suspicions.wait_for(|seen| seen.as_ref().is_some_and(&is_foreign)).await.map(|seen| *seen) {
+        Ok(Some(found)) => found,
+        // The open blocks have ended, which ends the node.
+        Ok(None) | Err(_) => std::future::pending().await,
     }
 }

@@ -13,14 +13,14 @@ use crate::slices::{Assembly, Step};
 
 /// Rounds ahead of ours whose slices are kept.
 const MAX_ROUNDS_AHEAD: u32 = 8;
-/// Slices of the next height kept until ours is committed.
-const MAX_EARLY_SLICES: usize = 2 * MAX_SLICES as usize;
-/// Bytes of them.
-const MAX_EARLY_BYTES: usize = 2 * MAX_BLOCK_BYTES;
+/// Slices of the next height that one member may leave until ours is committed, and their bytes: a whole block, so that none
+/// takes the place of another's.
+const MAX_EARLY_SLICES: usize = MAX_SLICES as usize;
+const MAX_EARLY_BYTES: usize = MAX_BLOCK_BYTES;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
-    /// Left by a former run; to be executed again.
+    /// Left by a former run, or could not be checked when it came; to be executed again.
     Recovered,
     /// The same, being executed.
     Checking,
@@ -46,10 +46,16 @@ pub(super) enum Taken {
 pub(super) struct Blocks {
     known: BTreeMap<B256, (Known, Undecided)>,
     assemblies: BTreeMap<u32, Assembly>,
-    /// Rounds whose leader has been reported.
-    accused: BTreeSet<u32>,
-    early: Vec<Slice>,
-    early_bytes: usize,
+    /// Leaders that have been reported.
+    accused: BTreeSet<Address>,
+    early: BTreeMap<Address, Early>,
+}
+
+/// What one member sent of the next height.
+#[derive(Default)]
+struct Early {
+    slices: Vec<Slice>,
+    bytes: usize,
 }
 
 impl Blocks {
@@ -84,7 +90,12 @@ impl Blocks {
         self.known.values().filter(valid).map(|(_, undecided)| undecided)
     }
 
-    /// Blocks of a former run, each once, to be executed again. They stay known meanwhile, because the engine's log may
+    /// What has come of a round's block.
+    pub(super) fn slices_of(&self, round: u32) -> impl Iterator<Item = &Slice> {
+        self.assemblies.get(&round).into_iter().flat_map(Assembly::slices)
+    }
+
+    /// Blocks of a former run or that could not be checked, each once, to be executed again. They stay known meanwhile, because the engine's log may
     /// decide one of them at any time.
     pub(super) fn take_recovered(&mut self) -> Vec<Undecided> {
         let mut taken = Vec::new();
@@ -122,19 +133,18 @@ impl Blocks {
             let oldest = self.known.iter().min_by_key(|(_, (_, block))| block.round).map(|(hash, _)| *hash);
             oldest.and_then(|hash| self.known.remove(&hash));
         }
-        // A block that came with slices can be relayed; keep that form.
+        // A block that came with slices can be relayed; keep that form. A leader can sign another body under the same header.
         let keep_slices = undecided.slices.is_empty();
         let before = self.known.remove(&undecided.hash).map(|(_, before)| before);
         let block = match before {
-            Some(before) if keep_slices && !before.slices.is_empty() => before,
+            Some(before) if keep_slices && !before.slices.is_empty() && before.block == undecided.block => before,
             _ => undecided,
         };
         self.known.insert(block.hash, (known, block));
     }
 
     pub(super) fn take_early(&mut self) -> Vec<Slice> {
-        self.early_bytes = 0;
-        std::mem::take(&mut self.early)
+        std::mem::take(&mut self.early).into_values().flat_map(|early| early.slices).collect()
     }
 
     /// Takes a slice from the network. Only the leader of its round may have signed it.
@@ -174,19 +184,20 @@ impl Blocks {
                 };
                 Taken::Complete(slice, Box::new(undecided))
             }
-            Step::Conflict(pair) if self.accused.insert(at) => Taken::Conflict(leader, pair),
+            Step::Conflict(pair) if self.accused.insert(leader) => Taken::Conflict(leader, pair),
             Step::Conflict(_) => Taken::Nothing,
         }
     }
 
     fn keep_early(&mut self, view: &HeightView, domain: &Domain, slice: Slice) {
-        let bytes = slice.body.bytes().len();
-        let fits = self.early.len() < MAX_EARLY_SLICES && self.early_bytes.saturating_add(bytes) <= MAX_EARLY_BYTES;
         // Who leads the next height is not known yet; that it is a member is what can be checked.
-        let is_member = || slice.signer(domain).is_some_and(|signer| view.leadership.set.index_of(signer).is_some());
-        if fits && is_member() {
-            self.early_bytes = self.early_bytes.saturating_add(bytes);
-            self.early.push(slice);
+        let is_member = |signer: &Address| view.leadership.set.index_of(*signer).is_some();
+        let Some(signer) = slice.signer(domain).filter(is_member) else { return };
+        let early = self.early.entry(signer).or_default();
+        let bytes = early.bytes.saturating_add(slice.body.bytes().len());
+        if early.slices.len() < MAX_EARLY_SLICES && bytes <= MAX_EARLY_BYTES {
+            early.bytes = bytes;
+            early.slices.push(slice);
         }
     }
 }
@@ -275,6 +286,28 @@ mod tests {
     }
 
     #[test]
+    fn slices_of_a_later_round_wait_for_it() {
+        let fixture = fixture();
+        let mut blocks = Blocks::default();
+        let later = fixture.slices(&fixture.keys[1], 5, 1, 1);
+        fixture.take_all(&mut blocks, later.clone());
+        assert!(blocks.slices_of(1).eq(&later) && blocks.slices_of(0).next().is_none());
+    }
+
+    #[test]
+    fn a_member_that_floods_the_next_height_takes_nobody_s_place() {
+        let fixture = fixture();
+        let mut blocks = Blocks::default();
+        let flood = (0..2 * MAX_SLICES).flat_map(|round| fixture.slices(&fixture.keys[1], 6, round, 1)).collect();
+        fixture.take_all(&mut blocks, flood);
+        let honest = fixture.slices(&fixture.keys[0], 6, 0, 1);
+        fixture.take_all(&mut blocks, honest.clone());
+        let early = blocks.take_early();
+        assert!(honest.iter().all(|slice| early.contains(slice)));
+        assert_eq!(early.len(), MAX_EARLY_SLICES + honest.len(), "the flood has its bound");
+    }
+
+    #[test]
     fn recovered_blocks_are_taken_up_once_and_stay_known() {
         let fixture = fixture();
         let mut blocks = Blocks::default();
@@ -291,5 +324,11 @@ mod tests {
         assert!(blocks.is_valid(&block.hash));
         assert_eq!(blocks.by_leader(0, block.leader), Some(&*block));
         assert_eq!(blocks.by_leader(1, block.leader), None);
+        // From a peer's history: without slices if that is all, and with its own body in any case.
+        blocks.insert_synced(Undecided { slices: Vec::new(), ..*block.clone() });
+        assert_eq!(blocks.get(&block.hash), Some(&*block));
+        let other = Undecided { slices: Vec::new(), block: vec![1].into(), ..*block };
+        blocks.insert_synced(other.clone());
+        assert_eq!(blocks.get(&other.hash), Some(&other));
     }
 }

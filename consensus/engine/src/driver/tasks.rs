@@ -24,6 +24,8 @@ use crate::proposal_log::{ProposalLog, Undecided};
 const PEER_WAIT: Duration = Duration::from_secs(5);
 /// Between two looks at the connections.
 const PEER_POLL: Duration = Duration::from_millis(20);
+/// Between two checks of a decided block that this node cannot check yet.
+const CHECK_POLL: Duration = Duration::from_millis(200);
 /// Overhead of a decided value besides its block.
 const CERTIFICATE_BYTES: usize = 8 * 1024;
 
@@ -82,7 +84,8 @@ pub(super) async fn check(
     Ok((undecided, verdict))
 }
 
-/// Commits a decided block, executing it first if this run has not.
+/// Commits a decided block, executing it first if this run has not. What it needs may not be here yet, as our view of L1 right
+/// after a start: two thirds found it valid, so it is waited for.
 pub(super) async fn commit(
     application: Arc<dyn Application>,
     undecided: Undecided,
@@ -92,8 +95,16 @@ pub(super) async fn commit(
     if !is_checked {
         let (height, hash) = (protocol::Height(undecided.height), undecided.hash);
         let candidate = Candidate { height, leader: None, hash, block: undecided.block.clone() };
-        let refused = |refusal| DriverError::DecidedRefused(height.0, hash, refusal);
-        application.validate(candidate).await.map_err(refused)?;
+        loop {
+            match application.validate(candidate.clone()).await {
+                Ok(()) => break,
+                Err(Refusal::Unable(why)) => {
+                    tracing::warn!(%height, %hash, why, "cannot check a decided block yet");
+                    tokio::time::sleep(CHECK_POLL).await;
+                }
+                Err(refusal) => return Err(DriverError::DecidedRefused(height.0, hash, refusal)),
+            }
+        }
     }
     Ok(application.commit(certificate, undecided.block).await?)
 }

@@ -63,6 +63,8 @@ fn slices_of_a_place_are_reserved_once_across_restarts() {
     record.reserve_slices(5, 1).unwrap();
     for mut record in [record, fixture.open()] {
         assert!(record.has_slices(5, 1) && !record.has_slices(5, 0) && !record.has_slices(6, 1));
+        assert!(record.excludes_slices(5, 0) && record.excludes_slices(6, 1));
+        assert!(!record.excludes_slices(5, 1) && !record.excludes_slices(4, 0), "done, and past");
         let again = record.reserve_slices(5, 1);
         assert!(matches!(again, Err(RecordError::Conflict { height: 5, round: 1, step: Step::Slices })));
         assert!(matches!(record.reserve_slices(5, 0), Err(RecordError::Behind { .. })));
@@ -122,9 +124,63 @@ fn a_log_that_lost_entries_is_refused() {
     check(4, log(5, &[prevote, precommit]), false);
     check(4, log(0, &[]), true);
     check(4, log(5, &[]), true);
-    check(4, log(5, &[precommit]), true);
+    check(4, log(5, &[precommit]), false);
+    check(4, log(5, &[signed(0, Step::Prevote, 2), precommit]), true);
     check(4, log(4, &[prevote, precommit]), true);
     check(3, log(5, &[prevote, precommit]), true);
+}
+
+/// What the engine signs while it replays its log is sent and not logged: it stays, through any number of restarts.
+#[test]
+fn what_was_signed_in_a_replay_is_never_forgotten() {
+    let fixture = Fixture::new();
+    let (prevote, precommit) = (signed(0, Step::Prevote, 1), signed(0, Step::Precommit, 1));
+    let mut record = fixture.open();
+    record.admit(5, prevote).unwrap();
+    record.admit(5, precommit).unwrap();
+    drop(record);
+    // The crash kept it from the log; the replay makes it again.
+    let mut record = fixture.open();
+    record.reconcile(4, &log(5, &[prevote])).unwrap();
+    record.admit(5, precommit).unwrap();
+    drop(record);
+    let mut record = fixture.open();
+    record.reconcile(4, &log(5, &[prevote])).unwrap();
+    record.admit(5, precommit).unwrap();
+    let other = record.admit(5, signed(0, Step::Precommit, 0));
+    assert!(matches!(other, Err(RecordError::Conflict { height: 5, round: 0, step: Step::Precommit })));
+    // The height goes on and is logged again.
+    let later = signed(1, Step::Prevote, 0);
+    record.admit(5, later).unwrap();
+    drop(record);
+    let mut record = fixture.open();
+    record.reconcile(4, &log(5, &[prevote, later])).unwrap();
+    assert_eq!(record.export().signed, [prevote, precommit, later]);
+    // Nor does it matter that the record begins with the replay.
+    let fixture = Fixture::new();
+    let mut record = fixture.open();
+    record.reconcile(4, &log(5, &[])).unwrap();
+    record.admit(5, prevote).unwrap();
+    drop(record);
+    let mut record = fixture.open();
+    record.reconcile(4, &log(5, &[])).unwrap();
+    record.admit(5, signed(0, Step::Prevote, 0)).unwrap_err();
+    // The next height is another matter.
+    record.admit(6, prevote).unwrap();
+    drop(record);
+    let mut record = fixture.open();
+    record.reconcile(5, &log(6, &[])).unwrap();
+    record.admit(6, signed(0, Step::Prevote, 0)).unwrap();
+}
+
+#[test]
+fn a_file_that_was_never_written_to_is_new() {
+    for length in [1, 2 * SLOT_BYTES] {
+        let fixture = Fixture::new();
+        std::fs::write(&fixture.path, vec![0; length]).unwrap();
+        fixture.open().admit(5, signed(0, Step::Prevote, 1)).unwrap();
+        assert_eq!(fixture.open().height(), 5);
+    }
 }
 
 #[test]

@@ -277,6 +277,45 @@ async fn a_leader_that_stopped_in_mid_block_leaves_the_round() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_that_could_not_be_checked_is_checked_again_in_the_next_round() {
+    let shape = Shape { weights: vec![1; 2], turn_blocks: 5, payload_bytes: 10, timing: TIMING };
+    let mut cluster = Cluster::new(&shape);
+    for node in &mut cluster.nodes {
+        *node.chain.blind.lock().unwrap() = (3, 1);
+        node.start().await;
+    }
+    cluster.reach(4).await;
+    cluster.stop().await;
+    let is_found_valid_later = cluster.nodes.iter().any(|node| {
+        let checked = node.chain.checked.lock().unwrap();
+        let unable = checked.iter().find(|(height, _, valid)| *height == 3 && !valid);
+        unable.is_some_and(|(_, hash, _)| checked.contains(&(3, *hash, true)))
+    });
+    assert!(is_found_valid_later);
+}
+
+/// The log decides a block at once after a start, when the application may not see what the block needs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_decided_block_is_waited_for_until_it_can_be_checked() {
+    let shape = Shape { weights: vec![1], turn_blocks: 5, payload_bytes: 10, timing: TIMING };
+    let mut cluster = Cluster::new(&shape);
+    let node = &mut cluster.nodes[0];
+    *node.chain.hang_at.lock().unwrap() = Some(3);
+    node.start().await;
+    node.chain.hangs(LIMIT).await;
+    node.stop().await;
+    *node.chain.hang_at.lock().unwrap() = None;
+    *node.chain.blind.lock().unwrap() = (3, 4);
+    node.start().await;
+    node.chain.reaches(4, LIMIT).await;
+    node.stop().await;
+    assert_eq!(
+        node.chain.checked.lock().unwrap().iter().filter(|(height, _, valid)| *height == 3 && !valid).count(),
+        4
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_process_and_a_lost_log_are_refused() {
     let shape = Shape { weights: vec![1], turn_blocks: 5, payload_bytes: 10, timing: TIMING };
     let mut cluster = Cluster::started(&shape).await;

@@ -9,7 +9,7 @@ use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 use async_trait::async_trait;
 use consensus::{AppError, Application, Built, Candidate, Evidence, Refusal, Turn, slices};
 use protocol::{CommitCertificate, Domain, Height, Leadership, SequencerSet, Slice};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 #[derive(RlpEncodable, RlpDecodable, Clone, Debug, PartialEq)]
 pub(crate) struct ToyHeader {
@@ -50,6 +50,13 @@ pub(crate) struct ToyChain {
     pub(crate) sent: Mutex<Vec<Slice>>,
     /// Streaming this height stops in the middle.
     pub(crate) stall_at: Mutex<Option<u64>>,
+    /// Committing this height never ends.
+    pub(crate) hang_at: Mutex<Option<u64>>,
+    hanging: Notify,
+    /// A height whose first checks, so many, find out nothing.
+    pub(crate) blind: Mutex<(u64, usize)>,
+    /// Every check: height, hash, and whether the block was found valid.
+    pub(crate) checked: Mutex<Vec<(u64, B256, bool)>>,
     blocks: Mutex<Vec<Committed>>,
     pub(crate) evidence: Mutex<Vec<Evidence>>,
     head: watch::Sender<u64>,
@@ -78,6 +85,10 @@ impl ToyChain {
             slices: Mutex::default(),
             sent: Mutex::default(),
             stall_at: Mutex::new(None),
+            hang_at: Mutex::new(None),
+            hanging: Notify::new(),
+            blind: Mutex::default(),
+            checked: Mutex::default(),
             blocks: Mutex::new(Vec::new()),
             evidence: Mutex::new(Vec::new()),
             head: watch::channel(0).0,
@@ -95,6 +106,12 @@ impl ToyChain {
         assert!(reached.is_ok(), "head is {} after {limit:?}, not {height}", self.head().0);
     }
 
+    /// Waits until a commit hangs; panics at the deadline.
+    pub(crate) async fn hangs(&self, limit: Duration) {
+        let hangs = tokio::time::timeout(limit, self.hanging.notified()).await;
+        assert!(hangs.is_ok(), "head is {} after {limit:?}", self.head().0);
+    }
+
     pub(crate) fn set(&self) -> &SequencerSet {
         &self.set
     }
@@ -102,6 +119,26 @@ impl ToyChain {
     /// Leader of the next height's round 0.
     pub(crate) fn next_leader(&self) -> Address {
         self.leadership(self.head().next()).unwrap().leaders[0]
+    }
+
+    fn judge(&self, candidate: Candidate) -> Result<(), Refusal> {
+        let mut blind = self.blind.lock().unwrap();
+        if blind.0 == candidate.height.0 && blind.1 > 0 {
+            blind.1 -= 1;
+            return Err(Refusal::Unable("nothing can be seen".into()));
+        }
+        let block =
+            ToyBlock::decode(&mut candidate.block.as_ref()).map_err(|error| Refusal::Invalid(error.to_string()))?;
+        let blocks = self.blocks.lock().unwrap();
+        if candidate.height.0 != blocks.len() as u64 + 1 {
+            return Err(Refusal::Unable("not the next height".into()));
+        }
+        let parent = blocks.last().map_or(B256::ZERO, |last| last.hash);
+        let is_leader = candidate.leader.is_none_or(|leader| leader == block.header.leader);
+        if block.header.height != candidate.height.0 || block.header.parent != parent || !is_leader {
+            return Err(Refusal::Invalid("header".into()));
+        }
+        Ok(())
     }
 }
 
@@ -169,24 +206,20 @@ impl Application for ToyChain {
     }
 
     async fn validate(&self, candidate: Candidate) -> Result<(), Refusal> {
-        let block =
-            ToyBlock::decode(&mut candidate.block.as_ref()).map_err(|error| Refusal::Invalid(error.to_string()))?;
-        let blocks = self.blocks.lock().unwrap();
-        if candidate.height.0 != blocks.len() as u64 + 1 {
-            return Err(Refusal::Unable("not the next height".into()));
-        }
-        let parent = blocks.last().map_or(B256::ZERO, |last| last.hash);
-        let is_leader = candidate.leader.is_none_or(|leader| leader == block.header.leader);
-        if block.header.height != candidate.height.0 || block.header.parent != parent || !is_leader {
-            return Err(Refusal::Invalid("header".into()));
-        }
-        Ok(())
+        let place = (candidate.height.0, candidate.hash);
+        let verdict = self.judge(candidate);
+        self.checked.lock().unwrap().push((place.0, place.1, verdict.is_ok()));
+        verdict
     }
 
     async fn commit(&self, certificate: CommitCertificate, block: Bytes) -> Result<(), AppError> {
         certificate.verify(&self.domain, &self.set).map_err(|error| AppError::Halt(error.to_string()))?;
         let decoded = ToyBlock::decode(&mut block.as_ref()).map_err(|error| AppError::Halt(error.to_string()))?;
         let hash = slices::block_hash(&block).unwrap();
+        if *self.hang_at.lock().unwrap() == Some(certificate.height.0) {
+            self.hanging.notify_one();
+            std::future::pending::<()>().await;
+        }
         let mut blocks = self.blocks.lock().unwrap();
         if certificate.height.0 != blocks.len() as u64 + 1 || certificate.block_hash != hash {
             return Err(AppError::Halt(format!("commit of {} out of order", certificate.height)));

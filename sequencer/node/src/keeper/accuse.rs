@@ -31,22 +31,23 @@ fn bytes(signature: &CompactSignature) -> Bytes {
 impl Keeper {
     /// Evidence that L1 does not know yet.
     pub(super) async fn accusations(&mut self, view: L1View) -> Result<Vec<Due>, KeeperError> {
-        let stored = self.chain.store().evidence(MAX_EVIDENCE)?;
-        if stored.is_empty() {
+        // What waits for a final verdict takes no place from the rest.
+        let limit = MAX_EVIDENCE.saturating_add(self.accuser.judged.len());
+        let stored = self.chain.store().evidence(limit)?;
+        let (judged, open): (Vec<_>, Vec<_>) =
+            stored.into_iter().partition(|(id, _)| self.accuser.judged.contains_key(id));
+        for (id, _) in judged {
+            if self.accuser.judged.get(&id).is_some_and(|block| *block <= view.finalized.number) {
+                self.chain.store().remove_evidence(&id)?;
+                self.accuser.judged.remove(&id);
+            }
+        }
+        if open.is_empty() {
             return Ok(Vec::new());
         }
         let posted = self.l1.read(self.contracts().batch_registry, &BatchRegistry::headCall {}).await?.height.to();
         let mut found = Vec::new();
-        for (id, stored) in stored {
-            match self.accuser.judged.get(&id) {
-                Some(block) if *block <= view.finalized.number => {
-                    self.accuser.judged.remove(&id);
-                    self.chain.store().remove_evidence(&id)?;
-                    continue;
-                }
-                Some(_) => continue,
-                None => {}
-            }
+        for (id, stored) in open.into_iter().take(MAX_EVIDENCE) {
             let Some(evidence) = Evidence::decode(&stored) else {
                 tracing::error!(%id, "stored evidence is unreadable");
                 self.chain.store().remove_evidence(&id)?;

@@ -20,7 +20,9 @@ use crate::{
 
 /// One (height, round).
 pub(super) struct Arriving {
-    leader: Address,
+    pub(super) leader: Address,
+    /// Its place in the order in which the rounds of this height began here.
+    pub(super) order: u32,
     /// Slices behind a gap.
     waiting: BTreeMap<u32, SliceBody>,
     next: u32,
@@ -40,9 +42,10 @@ pub(super) struct Arriving {
 }
 
 impl Arriving {
-    pub(super) fn new(leader: Address) -> Self {
+    pub(super) fn new(leader: Address, order: u32) -> Self {
         Self {
             leader,
+            order,
             waiting: BTreeMap::new(),
             next: 0,
             bytes: 0,

@@ -16,7 +16,7 @@ pub(super) enum Entry {
     New,
     /// Known already.
     Known,
-    /// Another than the one that is known; with evidence, unless this leader was reported for this round before.
+    /// Another than the one that is known; with evidence, unless this leader was reported for this height before.
     Conflict(Option<Box<Evidence>>),
     /// No room: a flood.
     Full,
@@ -25,7 +25,7 @@ pub(super) enum Entry {
 #[derive(Debug, Default)]
 pub(super) struct Book {
     places: BTreeMap<(u64, u32, u32), (Address, signing::Slice, CompactSignature)>,
-    accused: BTreeSet<(u64, u32)>,
+    accused: BTreeSet<(u64, Address)>,
 }
 
 impl Book {
@@ -43,7 +43,7 @@ impl Book {
         if *before == statement {
             return Entry::Known;
         }
-        let evidence = self.accused.insert((height, round)).then(|| {
+        let evidence = self.accused.insert((height, leader)).then(|| {
             let first = (before.clone(), *signature);
             Box::new(Evidence::Slices { signer: leader, first, second: (statement, slice.signature) })
         });
@@ -59,7 +59,7 @@ impl Book {
     /// Forgets heights before this one.
     pub(super) fn forget_before(&mut self, height: Height) {
         self.places = self.places.split_off(&(height.0, 0, 0));
-        self.accused = self.accused.split_off(&(height.0, 0));
+        self.accused = self.accused.split_off(&(height.0, Address::ZERO));
     }
 }
 
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_contradiction_of_a_round_is_evidence() {
+    fn the_first_contradiction_of_a_leader_at_a_height_is_evidence() {
         let (mut book, leader) = (Book::default(), Address::repeat_byte(7));
         assert_eq!(book.note(leader, &slice(5, 0, 1)), Entry::New);
         assert_eq!(book.note(leader, &slice(5, 0, 1)), Entry::Known);
@@ -86,6 +86,13 @@ mod tests {
         let side = |byte| (slice(5, 1, byte).statement(), CompactSignature([byte; 64]));
         assert_eq!(*evidence, Evidence::Slices { signer: leader, first: side(2), second: side(3) });
         assert_eq!(book.note(leader, &slice(5, 0, 4)), Entry::Conflict(None));
+        let in_round_two = |byte| Slice { round: Round(2), ..slice(5, 0, byte) };
+        assert_eq!(book.note(leader, &in_round_two(1)), Entry::New);
+        assert_eq!(book.note(leader, &in_round_two(2)), Entry::Conflict(None), "one piece a height is enough");
+        let other = Address::repeat_byte(8);
+        assert_eq!(book.note(other, &Slice { round: Round(3), ..slice(5, 0, 1) }), Entry::New);
+        let conflict = book.note(other, &Slice { round: Round(3), ..slice(5, 0, 2) });
+        assert!(matches!(conflict, Entry::Conflict(Some(_))));
         book.forget_before(Height(6));
         assert_eq!(book.note(leader, &slice(6, 1, 3)), Entry::New);
     }

@@ -20,7 +20,7 @@ use crate::{
     transactions::{Transactions, now_ms},
 };
 
-/// Rounds of one height whose slices are executed at the same time; the highest are kept.
+/// Rounds of one height whose slices are executed at the same time, one a leader; the last to begin are kept.
 const MAX_OPEN: usize = 4;
 
 /// A turn of ours. Jobs name it, because one may still come from a turn that is over.
@@ -47,6 +47,8 @@ pub(super) enum Job {
 /// The block we build.
 struct Own {
     round: Round,
+    /// As of an arriving block.
+    order: u32,
     timestamp_ms: u64,
     builder: BlockBuilder,
     /// Next nonces of the senders in it.
@@ -70,13 +72,20 @@ pub(super) struct State {
     height: u64,
     own: Option<Own>,
     arriving: BTreeMap<u32, Arriving>,
-    /// Round that is shown as pending.
+    /// Rounds that have begun here.
+    begun: u32,
+    /// Place in that order of the round that is shown as pending.
     shown: u32,
 }
 
 impl State {
     fn own(&mut self, (height, round): Place) -> Option<&mut Own> {
         self.own.as_mut().filter(|own| self.height == height.0 && own.round == round)
+    }
+
+    fn begin(&mut self) -> u32 {
+        self.begun = self.begun.saturating_add(1);
+        self.begun
     }
 }
 
@@ -133,8 +142,8 @@ impl Worker {
         self.state.own = None;
         let builder = self.chain.open_block(&self.chain.head(), leader, timestamp_ms)?;
         let timestamp_ms = protocol::block::timestamp_ms(builder.header());
-        let executed = HashMap::new();
-        let own = Own { round, timestamp_ms, builder, executed, given: 0, view: View::default() };
+        let (order, executed) = (self.state.begin(), HashMap::new());
+        let own = Own { round, order, timestamp_ms, builder, executed, given: 0, view: View::default() };
         self.state.own = Some(own);
         Ok(())
     }
@@ -180,8 +189,8 @@ impl Worker {
     fn streamed(&mut self, place: Place) {
         let Some(own) = self.state.own(place) else { return };
         let parent = Arc::new(self.chain.store().latest_state());
-        let pending = own.view.show(&own.builder, own.given, parent);
-        self.show(place.1.0, pending);
+        let (order, pending) = (own.order, own.view.show(&own.builder, own.given, parent));
+        self.show(order, pending);
     }
 
     fn seal(&mut self, place: Place) -> Result<Arc<Candidate>, ChainError> {
@@ -196,33 +205,45 @@ impl Worker {
         if slice.height.0 != self.state.height {
             return Ok(());
         }
-        let arriving = &mut self.state.arriving;
-        if arriving.len() >= MAX_OPEN && !arriving.contains_key(&round) {
-            if arriving.first_key_value().is_some_and(|(first, _)| *first > round) {
-                return Ok(());
-            }
-            arriving.pop_first();
+        if !self.state.arriving.contains_key(&round) && !self.make_room(leader, round) {
+            return Ok(());
         }
-        let one = arriving.entry(round).or_insert_with(|| Arriving::new(leader));
+        let order = self.state.begun;
+        let one = self.state.arriving.entry(round).or_insert_with(|| Arriving::new(leader, order));
         if one.take(slice, &self.chain, &self.transactions)? {
             self.grown(round);
         }
         Ok(())
     }
 
+    /// Begins a round; `false` when a later one of its leader is open. A leader that begins many crowds out only itself.
+    fn make_room(&mut self, leader: Address, round: u32) -> bool {
+        let arriving = &mut self.state.arriving;
+        let of_leader = arriving.iter().find(|(_, one)| one.leader == leader).map(|(at, _)| *at);
+        if of_leader.is_some_and(|at| at > round) {
+            return false;
+        }
+        let oldest = || arriving.iter().min_by_key(|(_, one)| one.order).map(|(at, _)| *at);
+        let leaves = of_leader.or_else(|| (arriving.len() >= MAX_OPEN).then(oldest).flatten());
+        leaves.and_then(|at| arriving.remove(&at));
+        self.state.begin();
+        true
+    }
+
     fn grown(&mut self, round: u32) {
-        let shown = self.state.arriving.get_mut(&round).and_then(|one| one.show(&self.chain));
-        if let Some(pending) = shown {
-            self.show(round, pending);
+        let Some(one) = self.state.arriving.get_mut(&round) else { return };
+        let order = one.order;
+        if let Some(pending) = one.show(&self.chain) {
+            self.show(order, pending);
         }
     }
 
-    /// Shows an open block as pending, unless a later round's is shown.
-    fn show(&mut self, round: u32, pending: PendingBlock) {
-        if round < self.state.shown {
+    /// Shows an open block as pending, unless one that began after it is shown.
+    fn show(&mut self, order: u32, pending: PendingBlock) {
+        if order < self.state.shown {
             return;
         }
-        self.state.shown = round;
+        self.state.shown = order;
         self.pending.send_replace(Some(Arc::new(pending)));
         // Fails when nobody listens.
         let _ = self.events.send(ChainEvent::PendingBlock);
@@ -238,15 +259,13 @@ impl Worker {
     }
 
     fn moved(&mut self) -> Result<(), ChainError> {
-        let mut grown = None;
+        let mut grown = Vec::new();
         for (round, one) in &mut self.state.arriving {
             if one.advance(&self.chain, &self.transactions)? {
-                grown = Some(*round);
+                grown.push(*round);
             }
         }
-        if let Some(round) = grown {
-            self.grown(round);
-        }
+        grown.into_iter().for_each(|round| self.grown(round));
         Ok(())
     }
 }

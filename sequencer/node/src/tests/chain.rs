@@ -137,7 +137,7 @@ pub(crate) struct Node {
     pub(crate) transactions: Arc<Transactions>,
     pub(crate) open: Arc<OpenBlocks>,
     pub(crate) vitals: Arc<Vitals>,
-    committer: Arc<Committer>,
+    pub(crate) committer: Arc<Committer>,
     client: RpcClient,
     pub(crate) server: RpcServer,
     _folder: tempfile::TempDir,
