@@ -19,7 +19,7 @@ const ALL = ['trace', 'vmTrace', 'stateDiff'];
 const STRUCT = { enableMemory: true, enableReturnData: true };
 const named = (tracer, tracerConfig, more) => ({ tracer, tracerConfig, ...more });
 const CALLS = named('callTracer', { withLog: true });
-const MUX = named('muxTracer', { callTracer: { withLog: true }, prestateTracer: {}, flatCallTracer: {}, '4byteTracer': {} });
+const MUX = named('muxTracer', { callTracer: { withLog: true }, prestateTracer: { includeEmpty: true }, flatCallTracer: {}, '4byteTracer': {} });
 /** As deep as the calls of a frame go. */
 function depth(frame) {
   let frames = [frame];
@@ -51,7 +51,7 @@ const TRACED = [
   ['30,000 logs', 'cry', [30_000n], CALLS, ({ logs }) => logs.length === 30_000],
   ['logs of 5 MB', 'roar', [1_000n, 5_000n], CALLS, ({ logs }) => logs.length === 1_000 && logs.every(({ data }) => data.length === 2 + 10_000)],
   ['logs of 5 MB and the memory at each step', 'roar', [1_000n, 5_000n], STRUCT, RECORDED],
-  ['15,000 accounts', 'touch', [15_000n], named('prestateTracer'), (accounts) => Object.keys(accounts).length >= 15_000],
+  ['15,000 accounts', 'touch', [15_000n], named('prestateTracer', { includeEmpty: true }), (accounts) => Object.keys(accounts).length >= 15_000],
   ['15,000 accounts that do not change', 'touch', [15_000n], named('prestateTracer', { diffMode: true }), ({ post }) => Object.keys(post).length < 10],
   ['all tracers on 15,000 accounts', 'touch', [15_000n], MUX, ({ prestateTracer }) => Object.keys(prestateTracer).length >= 15_000],
   ['a thousand calls with a megabyte', 'knock', [1_000n, MILLION], CALLS, RECORDED],
@@ -62,7 +62,7 @@ const TRACED = [
 const PARITY = [
   ['an endless loop', 'spin', [], ['trace'], ({ trace: [{ error }] }) => error === 'Out of gas'],
   ['an endless loop, everything', 'spin', [], ALL, RECORDED],
-  ['deep recursion', 'recurse', [], ['trace'], ANSWER],
+  ['deep recursion', 'recurse', [], ['trace'], RECORDED],
   ['deep recursion, everything', 'recurse', [], ALL, RECORDED],
   ['logs of 5 MB, everything', 'roar', [1_000n, 5_000n], ALL, RECORDED],
   ['15,000 accounts, what changes', 'touch', [15_000n], ['stateDiff'], ({ stateDiff }) => Object.keys(stateDiff).length < 10],
