@@ -61,6 +61,7 @@ fn requests(hash: &str) -> [(&'static str, Value); 10] {
 fn calls(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let node = node::TestNode::new();
+    node.all_at_hand.store(true, std::sync::atomic::Ordering::Relaxed);
     let hash = node.block(1).0.transactions[3].tx_hash().to_string();
     let methods = RpcServer::methods_of(&RpcConfig::default(), node).unwrap();
     for (method, params) in requests(&hash) {

@@ -2,7 +2,10 @@
 //! results are fixed. What execution answers is tested on a real node, in `node`.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -45,6 +48,8 @@ pub struct TestNode {
     pub events: broadcast::Sender<ChainEvent>,
     pub syncing: Mutex<Option<SyncProgress>>,
     pub ready: Mutex<Result<(), String>>,
+    /// Every block is in memory.
+    pub all_at_hand: AtomicBool,
     /// Counts calls that were let run to their end.
     pub finished_calls: (Mutex<usize>, Condvar),
 }
@@ -68,6 +73,7 @@ impl TestNode {
             events,
             syncing: Mutex::new(None),
             ready: Mutex::new(Ok(())),
+            all_at_hand: AtomicBool::new(false),
             finished_calls: (Mutex::new(0), Condvar::new()),
         })
     }
@@ -240,7 +246,8 @@ impl Backend for TestNode {
 
     /// Every other block, so that both ways are taken.
     fn at_hand(&self, number: u64, _: bool) -> Option<usize> {
-        self.made(number).filter(|_| number.is_multiple_of(2)).map(|(block, _)| block.transactions.len())
+        let there = number.is_multiple_of(2) || self.all_at_hand.load(Ordering::Relaxed);
+        self.made(number).filter(|_| there).map(|(block, _)| block.transactions.len())
     }
 
     fn block_number(&self, hash: B256) -> Result<Option<u64>, BackendError> {
