@@ -100,6 +100,11 @@ pub fn every_type() -> Vec<Recovered<OpTxEnvelope>> {
     vec![sign(legacy, 1), sign(legacy_155, 1), sign(listed, 1), transfer(3, 1), sign(delegating, 1)]
 }
 
+/// So many different words.
+pub fn distinct(count: u64) -> Vec<B256> {
+    (0..count).map(|number| B256::from(U256::from(number))).collect()
+}
+
 /// The L1 attributes deposit, in the packed form that `optimism_` methods read.
 pub fn attributes(number: u64) -> Recovered<OpTxEnvelope> {
     let mut input = vec![0x44, 0x0a, 0x5e, 0x20];

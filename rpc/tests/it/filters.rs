@@ -5,7 +5,7 @@ use rpc::RpcConfig;
 use serde_json::{Value, json};
 
 use crate::{
-    chain::{TOKEN, TRANSFER, every_type, signer, transfer},
+    chain::{TOKEN, TRANSFER, distinct, every_type, signer, transfer},
     client::{config, serve, serve_with},
     node::pooled,
 };
@@ -101,10 +101,6 @@ async fn standing_filters_are_bounded_together() {
     served.call("eth_newBlockFilter", json!([])).await;
     served.call("eth_uninstallFilter", json!([ids[0]])).await;
     served.call("eth_newFilter", wide).await;
-}
-
-fn distinct(count: u64) -> Vec<B256> {
-    (0..count).map(|number| B256::from(alloy_primitives::U256::from(number))).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

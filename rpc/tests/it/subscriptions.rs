@@ -11,7 +11,7 @@ use jsonrpsee::{
 use serde_json::{Value, json};
 
 use crate::{
-    chain::{TOKEN, every_type, transfer},
+    chain::{TOKEN, distinct, every_type, transfer},
     client::{Served, serve},
     node::pooled,
 };
@@ -26,10 +26,6 @@ async fn subscribe(client: &WsClient, params: Vec<Value>) -> Subscription<Value>
         list.insert(param).unwrap();
     }
     client.subscribe("eth_subscribe", list, "eth_unsubscribe").await.unwrap()
-}
-
-fn hashes(count: u64) -> Vec<B256> {
-    (0..count).map(|number| B256::from(alloy_primitives::U256::from(number))).collect()
 }
 
 async fn next(subscription: &mut Subscription<Value>) -> Value {
@@ -145,7 +141,7 @@ async fn refusals_and_limits() {
         (json!(["logs", { "address": "0x1" }]), -32602),
         (json!(["newHeads", 1, 2]), -32602),
         (json!(["transactionReceipts", { "transactionHashes": ["0x1"] }]), -32602),
-        (json!(["transactionReceipts", { "transactionHashes": hashes(201) }]), -32602),
+        (json!(["transactionReceipts", { "transactionHashes": distinct(201) }]), -32602),
     ] {
         let mut list = jsonrpsee::core::params::ArrayParams::new();
         for param in params.as_array().unwrap() {

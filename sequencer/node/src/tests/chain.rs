@@ -1,6 +1,12 @@
 //! A node without consensus and network: store, chain, pool and server are the real ones; blocks are made on demand.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use alloy::rpc::client::{ClientBuilder, RpcClient};
 use alloy_consensus::{SignableTransaction, TxEip1559, TxEip2930, TxEip7702, TxLegacy};
@@ -54,6 +60,15 @@ pub(crate) const BURNER: Address = address!("00000000000000000000000000000000000
 pub(crate) const COUNTED: B256 = B256::repeat_byte(0x77);
 /// A contract's creation code: its code is one `STOP`.
 pub(crate) const INIT: [u8; 10] = hex!("60015f8160095f39f300");
+
+/// Waits until something holds.
+pub(crate) async fn until(patience: Duration, what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + patience;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
 
 pub(crate) fn key(index: u8) -> SigningKey {
     SigningKey::from_slice(&[index; 32]).unwrap()

@@ -1,9 +1,6 @@
 //! A follower among peers on real swarms.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use alloy_primitives::B256;
 use network::{DecidedBlock, HeadStatus, Multiaddr, Network, NetworkConfig, NetworkEvent, NetworkHandle, PeerLimits};
@@ -11,8 +8,11 @@ use protocol::{CommitCertificate, CompactSignature, Height, Round, block::Commit
 use rpc::RpcConfig;
 use tokio::sync::{mpsc, watch};
 
-use super::chain::{Node, account, genesis, key, start};
+use super::chain::{Node, account, genesis, key, start, until};
 use crate::{chain::Candidate, epochs::attributes_of, follower::Sync, peers::Peers};
+
+/// For whatever is awaited here.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An empty block, `ms` after the head.
 fn build(node: &Node, ms: u64) -> Arc<Candidate> {
@@ -67,14 +67,6 @@ fn serve(node: &Node, (network, events): (NetworkHandle, mpsc::Receiver<NetworkE
     });
 }
 
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 /// Claims every height and answers with these blocks; tells that it was asked.
 async fn liar(seed: u8, blocks: Vec<DecidedBlock>) -> (NetworkHandle, watch::Receiver<bool>) {
     let (asked, told) = watch::channel(false);
@@ -104,15 +96,15 @@ async fn a_peer_that_claims_what_it_does_not_have_stops_nobody() {
     let sync = Sync::new(follower.chain.clone(), follower.committer.clone(), follower.open.clone());
     let handle = ours.0.clone();
     serve(&follower, ours, Some(sync));
-    until("the liar is asked", || *asked.borrow()).await;
+    until(PATIENCE, "the liar is asked", || *asked.borrow()).await;
     (0..3).for_each(|_| decide(&honest, &build(&honest, 500)));
     let theirs = swarm(1, vec![address(&handle)], HeadStatus::default()).await;
     serve(&honest, theirs, None);
-    until("the follower has what there is", || follower.chain.head().header.number == 3).await;
+    until(PATIENCE, "the follower has what there is", || follower.chain.head().header.number == 3).await;
     assert_eq!(follower.chain.head().header.hash(), honest.chain.head().header.hash());
-    until("nobody is behind", || follower.vitals.progress(3).is_none()).await;
+    until(PATIENCE, "nobody is behind", || follower.vitals.progress(3).is_none()).await;
     (0..2).for_each(|_| decide(&honest, &build(&honest, 500)));
-    until("the follower goes on", || follower.chain.head().header.number == 5).await;
+    until(PATIENCE, "the follower goes on", || follower.chain.head().header.number == 5).await;
 }
 
 /// A true certificate with another body, whose L1 origin nobody has seen: nothing to wait for.
@@ -133,11 +125,11 @@ async fn a_forged_body_under_a_true_certificate_stops_nobody() {
     let handle = ours.0.clone();
     let sync = Sync::new(follower.chain.clone(), follower.committer.clone(), follower.open.clone());
     serve(&follower, ours, Some(sync));
-    until("the liar is asked", || *asked.borrow()).await;
-    until("the liar is doubted", || follower.vitals.progress(0).is_none()).await;
+    until(PATIENCE, "the liar is asked", || *asked.borrow()).await;
+    until(PATIENCE, "the liar is doubted", || follower.vitals.progress(0).is_none()).await;
     let theirs = swarm(9, vec![address(&handle)], HeadStatus::default()).await;
     serve(&honest, theirs, None);
-    until("the follower has what there is", || follower.chain.head().header.number == 1).await;
+    until(PATIENCE, "the follower has what there is", || follower.chain.head().header.number == 1).await;
 }
 
 /// A sequencer gets its blocks from consensus, and is ready or not by what peers can show.
@@ -148,12 +140,15 @@ async fn a_sequencer_does_not_believe_a_height_without_a_certificate() {
     let ours = swarm(5, vec![address(&liar)], HeadStatus::default()).await;
     let handle = ours.0.clone();
     serve(&sequencer, ours, None);
-    until("the liar is asked", || *asked.borrow()).await;
-    until("the liar is doubted", || sequencer.vitals.progress(0).is_none()).await;
+    until(PATIENCE, "the liar is asked", || *asked.borrow()).await;
+    until(PATIENCE, "the liar is doubted", || sequencer.vitals.progress(0).is_none()).await;
     (0..5).for_each(|_| decide(&ahead, &build(&ahead, 500)));
     let theirs = swarm(4, vec![address(&handle)], HeadStatus::default()).await;
     serve(&ahead, theirs, None);
-    until("it knows that it is behind", || sequencer.vitals.progress(0).is_some_and(|sync| sync.highest == 5)).await;
+    until(PATIENCE, "it knows that it is behind", || {
+        sequencer.vitals.progress(0).is_some_and(|sync| sync.highest == 5)
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,9 +1,6 @@
 //! Slices from the swarm on a real node: whose are taken, and what becomes of two at one place.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Bytes, TxKind};
@@ -13,8 +10,11 @@ use protocol::{CompactSignature, Height, Round, Slice, SliceBody};
 use rpc::RpcConfig;
 use tokio::sync::watch;
 
-use super::chain::{COUNTER, Node, account, call_tx, genesis, key, sign, start};
+use super::chain::{COUNTER, Node, account, call_tx, genesis, key, sign, start, until};
 use crate::{evidence::Evidence, open::Suspicion};
+
+/// For whatever is awaited here.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A slice at a place, signed by account 1, which leads every round of the fixture.
 fn slice(height: u64, index: u32, byte: u8) -> Slice {
@@ -31,14 +31,6 @@ fn signed((height, round, index): (u64, u32, u32), data: Bytes) -> Slice {
 fn stored(node: &Node) -> Vec<Evidence> {
     let all = node.chain.store().evidence(10).unwrap();
     all.iter().map(|(_, bytes)| Evidence::decode(bytes).unwrap()).collect()
-}
-
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 /// The stream of a block at height 1 that begins `ms` after its parent and holds one transaction.
@@ -60,7 +52,7 @@ async fn a_round_that_never_comes_is_not_shown_instead_of_the_one_that_does() {
     let shown = || node.open.pending().map(|pending| pending.header().timestamp);
     let (real, other) = (stream(&node, 1_000), stream(&node, 9_000));
     assert_eq!(judge(0, &real), Verdict::Accept);
-    until("the first round is shown", || shown().is_some()).await;
+    until(PATIENCE, "the first round is shown", || shown().is_some()).await;
     let real = shown();
     for round in [1, 2, 64, 1_000, 1_001, 1_002, 1_003] {
         assert_eq!(judge(round, &other), Verdict::Ignore, "round {round}");
@@ -70,7 +62,7 @@ async fn a_round_that_never_comes_is_not_shown_instead_of_the_one_that_does() {
     assert_eq!(shown(), real);
     // Consensus says that the next round has come.
     node.open.on_slice(account(1), &signed((1, 1, 0), other));
-    until("the next round is shown", || shown() != real).await;
+    until(PATIENCE, "the next round is shown", || shown() != real).await;
 }
 
 /// A leader that begins a later round first, while the network is idle, is not shown any more when the first round begins.
@@ -80,13 +72,13 @@ async fn the_round_that_began_last_is_shown() {
     let judge = |round, data: &Bytes| node.open.on_gossip(account(1), signed((1, round, 0), data.clone()));
     let shown = || node.open.pending().map(|pending| pending.header().timestamp);
     assert_eq!(judge(3, &stream(&node, 9_000)), Verdict::Accept);
-    until("a round is shown", || shown().is_some()).await;
+    until(PATIENCE, "a round is shown", || shown().is_some()).await;
     let before = shown();
     let place = (Height(1), Round(0));
     node.open.open(place, account(1), protocol::block::timestamp_ms(&node.chain.head().header) + 1_000).await.unwrap();
     node.open.fill(place).await.unwrap();
     node.open.streamed(place).await.unwrap();
-    until("the first round is shown", || shown() != before).await;
+    until(PATIENCE, "the first round is shown", || shown() != before).await;
 }
 
 #[tokio::test]
@@ -111,7 +103,7 @@ async fn two_slices_at_one_place_are_kept_as_evidence() {
     assert!(stored(&node).is_empty());
     // Relayed once, so that all nodes have it; a third at the same place says nothing new.
     assert_eq!((judge(&second), judge(&slice(1, 0, 9))), (Verdict::Accept, Verdict::Ignore));
-    until("the evidence is stored", || !stored(&node).is_empty()).await;
+    until(PATIENCE, "the evidence is stored", || !stored(&node).is_empty()).await;
     let [Evidence::Slices(signer, one, other)] = &stored(&node)[..] else { panic!("{:?}", stored(&node)) };
     assert_eq!((*signer, one.0.height, one.0.index), (account(1), 1, 0));
     assert_ne!(one.0.dataHash, other.0.dataHash);
@@ -149,7 +141,7 @@ async fn slices_that_are_a_block_early_wait_for_the_head() {
     assert_eq!(judge(slice(3, 0, 7)), Verdict::Ignore, "too far ahead");
     assert!(stored(&node).is_empty());
     node.mine(&[]).await;
-    until("the evidence is stored", || !stored(&node).is_empty()).await;
+    until(PATIENCE, "the evidence is stored", || !stored(&node).is_empty()).await;
     assert!(matches!(&stored(&node)[..], [Evidence::Slices(..)]));
     // The height is decided: what leaders said about it can still be contradicted, by those who said something.
     node.mine(&[]).await;

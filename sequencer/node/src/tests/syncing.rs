@@ -1,6 +1,6 @@
 //! Catching up with peers and with L1, as RPC shows it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use alloy_primitives::{B256, U256};
 use jsonrpsee::{
@@ -14,8 +14,11 @@ use rpc::RpcConfig;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
-use super::chain::{account, start};
+use super::chain::{account, start, until};
 use crate::{batches::HeadsKeeper, run::watch_l1};
+
+/// For whatever is awaited here.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 async fn next(told: &mut Subscription<Value>) -> Value {
     tokio::time::timeout(Duration::from_secs(10), told.next()).await.expect("nothing is told").unwrap().unwrap()
@@ -40,14 +43,6 @@ async fn subscribers_learn_when_catching_up_begins_and_ends() {
     node.vitals.look_around(2, 120, 120);
     assert_eq!(next(&mut told).await, false);
     assert_eq!(node.call("eth_syncing", json!([])).await, false);
-}
-
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}");
-        tokio::task::yield_now().await;
-    }
 }
 
 /// A batch of the block with this hash at height 1, in L1 block 8.
@@ -96,18 +91,18 @@ async fn an_l1_block_counts_as_worked_through_when_the_blocks_of_its_batches_are
     };
     let seen = |number| Some(L1View { latest: position(number), safe: position(5), finalized: position(4) });
     view.send_replace(seen(7));
-    until("an empty L1 block", || *node.vitals.derived.lock() == Some(position(7))).await;
+    until(PATIENCE, "an empty L1 block", || *node.vitals.derived.lock() == Some(position(7))).await;
 
     let time = protocol::block::timestamp_ms(&node.chain.head().header) + 500;
     let builder = node.chain.open_block(&node.chain.head(), account(1), time).unwrap();
     let built = node.chain.keep(builder.finish(&store).unwrap()).executed.hash;
     events.try_send(L1Event::BatchIncluded(batch(built))).unwrap();
     view.send_replace(seen(8));
-    until("the batch is noted", || store.last_batch().unwrap().is_some()).await;
+    until(PATIENCE, "the batch is noted", || store.last_batch().unwrap().is_some()).await;
     assert_eq!(*node.vitals.derived.lock(), Some(position(7)), "the batch's block is missing");
     assert!(!node.vitals.is_behind_l1(71) && node.vitals.is_behind_l1(72));
     node.chain.commit(built, None).unwrap();
-    until("the block has come", || *node.vitals.derived.lock() == Some(position(8))).await;
+    until(PATIENCE, "the block has come", || *node.vitals.derived.lock() == Some(position(8))).await;
     assert_eq!(store.heads().safe.height, 1);
     watching.abort();
 }
