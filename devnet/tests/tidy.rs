@@ -16,7 +16,7 @@ const RANKS: [&[&str]; 5] = [
     &["node"],
     &["consensus", "network", "mempool", "execution", "store", "batcher", "rpc"],
     &["l1", "derivation"],
-    &["protocol"],
+    &["protocol", "libp2p-scatter"],
 ];
 
 /// Arrows within a rank that the design draws.
