@@ -1,20 +1,24 @@
 //! The same chain from L1 alone: batches in order, decoded, derived, ready to be executed and compared.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use derivation::{BatchBlock, DerivationTip, DeriveError, DerivedBlock, FinalL1};
 use l1::{BlobSource, FinalBlocks, L1Error, L1Event, L1Reader, Severity, SubmittedBatch};
 use protocol::BatchHeader;
 use protocol::genesis::Params;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
 use crate::ParentBatch;
 use crate::state::{Gap, L1Batches};
 
-/// Attempts to load a payload before the follower gives up with the reason.
-const MAX_PAYLOAD_ATTEMPTS: u32 = 10;
-/// Time between attempts.
-const PAYLOAD_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
-/// Batches waiting for their L1 origins to be final here.
-const MAX_WAITING: usize = 64;
+/// Time until the data of a batch is asked for again; doubles with every attempt, so many times.
+const PAYLOAD_RETRY: Duration = Duration::from_secs(1);
+/// See [`PAYLOAD_RETRY`].
+const MAX_DOUBLINGS: u32 = 5;
+/// Batches waiting for their data, or for their L1 origins to be final here.
+const MAX_WAITING: usize = 1_024;
 
 /// The blocks of one batch that the node does not have, and the header to compare the last of them with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +48,7 @@ pub enum FollowError {
         /// What is wrong.
         reason: String,
     },
-    /// Too many batches wait for final L1 blocks.
+    /// Too many batches wait.
     #[error("{MAX_WAITING} batches wait for final L1 blocks")]
     Waiting,
 }
@@ -130,6 +134,40 @@ enum Content {
     QueueOnly,
 }
 
+/// A batch on L1 whose blocks are not derived yet.
+struct Waiting {
+    batch: SubmittedBatch,
+    parent: ParentBatch,
+    /// Loaded when all batches before it are derived.
+    content: Option<Content>,
+}
+
+/// When the first waiting batch's data, which L1 did not give, is asked for again.
+#[derive(Default)]
+struct Retry {
+    attempts: u32,
+    at: Option<Instant>,
+}
+
+impl Retry {
+    fn after_failure(&mut self) {
+        let factor = 2_u32.saturating_pow(self.attempts.min(MAX_DOUBLINGS));
+        self.attempts = self.attempts.saturating_add(1);
+        self.at = Some(Instant::now() + PAYLOAD_RETRY.saturating_mul(factor));
+    }
+
+    fn is_due(&self) -> bool {
+        self.at.is_none_or(|at| at <= Instant::now())
+    }
+
+    async fn wait(&self) {
+        match self.at {
+            Some(at) => sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// Follows L1 alone.
 pub struct L1Follower<S> {
     reader: L1Reader,
@@ -137,51 +175,28 @@ pub struct L1Follower<S> {
     finals: FinalBlocks,
     pipeline: BatchPipeline,
     batches: L1Batches,
-    waiting: Vec<(BatchHeader, ParentBatch, Content)>,
+    waiting: VecDeque<Waiting>,
+    retry: Retry,
 }
 
 impl<S: BlobSource> L1Follower<S> {
     /// A follower that continues after `tip`, whose newest known batch is `parent`.
-    pub const fn new(
-        reader: L1Reader,
-        blobs: S,
-        finals: FinalBlocks,
-        pipeline: BatchPipeline,
-        parent: ParentBatch,
-    ) -> Self {
-        Self { reader, blobs, finals, pipeline, batches: L1Batches::new(parent), waiting: Vec::new() }
+    pub fn new(reader: L1Reader, blobs: S, finals: FinalBlocks, pipeline: BatchPipeline, parent: ParentBatch) -> Self {
+        let batches = L1Batches::new(parent);
+        Self { reader, blobs, finals, pipeline, batches, waiting: VecDeque::new(), retry: Retry::default() }
     }
 
     /// Takes one event; returns the batches that can be executed now, in order.
     ///
-    /// A dropped batch gives no blocks back: two thirds of the stake certified them, so another batch over the same
-    /// heights holds the same blocks.
-    ///
     /// # Errors
     /// See [`FollowError`].
     pub async fn on_event(&mut self, event: &L1Event) -> Result<Vec<DerivedBatch>, FollowError> {
-        match event {
-            L1Event::BatchIncluded(batch) => {
-                let parent = self.batches.tip();
-                self.batches.included(&batch.header)?;
-                if batch.header.index <= parent.index || batch.header.lastHeight <= self.pipeline.tip.height.0 {
-                    return Ok(Vec::new());
-                }
-                if self.waiting.len() >= MAX_WAITING {
-                    return Err(FollowError::Waiting);
-                }
-                let content = self.load(batch).await?;
-                self.waiting.push((batch.header.clone(), parent, content));
-            }
-            L1Event::BatchDropped(batch) => self.batches.dropped(&batch.header),
-            L1Event::Final(block) => {
-                block.batches.iter().for_each(|batch| self.batches.finalized(&batch.header));
-            }
-        }
-        self.drain()
+        self.take(event)?;
+        self.ready().await
     }
 
-    /// Follows until the events end; hands each batch on.
+    /// Follows until the events end; hands each batch on. While the data of a batch is not to be had, events are still taken: an L1
+    /// reorg may have dropped the batch, and its data with it.
     ///
     /// # Errors
     /// See [`FollowError`].
@@ -190,53 +205,110 @@ impl<S: BlobSource> L1Follower<S> {
         mut events: mpsc::Receiver<L1Event>,
         out: mpsc::Sender<DerivedBatch>,
     ) -> Result<(), FollowError> {
-        while let Some(event) = events.recv().await {
-            for batch in self.on_event(&event).await? {
+        loop {
+            for batch in self.ready().await? {
                 if out.send(batch).await.is_err() {
                     return Ok(());
                 }
+            }
+            let lacks_data = self.retry.at.is_some();
+            tokio::select! {
+                event = events.recv(), if !lacks_data || self.waiting.len() < MAX_WAITING => match event {
+                    Some(event) => self.take(&event)?,
+                    None => return Ok(()),
+                },
+                () = self.retry.wait() => {}
+            }
+        }
+    }
+
+    /// Notes what an event says of the batches on L1.
+    fn take(&mut self, event: &L1Event) -> Result<(), FollowError> {
+        match event {
+            L1Event::BatchIncluded(batch) => {
+                let parent = self.batches.tip();
+                self.batches.included(&batch.header)?;
+                if batch.header.index > parent.index && batch.header.lastHeight > self.pipeline.tip.height.0 {
+                    if self.waiting.len() >= MAX_WAITING {
+                        return Err(FollowError::Waiting);
+                    }
+                    self.waiting.push_back(Waiting { batch: batch.clone(), parent, content: None });
+                }
+            }
+            L1Event::BatchDropped(batch) => self.drop_from(batch),
+            L1Event::Final(block) => {
+                block.batches.iter().for_each(|batch| self.batches.finalized(&batch.header));
             }
         }
         Ok(())
     }
 
-    async fn load(&self, batch: &SubmittedBatch) -> Result<Content, FollowError> {
-        if batch.is_permissionless() {
-            return Ok(Content::QueueOnly);
+    /// Forgets a batch that L1 dropped, and those after it, as far as they wait. One that was derived gives no blocks back: two thirds
+    /// of the stake certified them, so another batch over the same heights holds the same blocks.
+    fn drop_from(&mut self, dropped: &SubmittedBatch) {
+        self.batches.dropped(&dropped.header);
+        let Some(at) = self.waiting.iter().position(|waiting| waiting.batch.hash == dropped.hash) else { return };
+        self.waiting.truncate(at);
+        if at == 0 {
+            self.retry = Retry::default();
         }
-        let mut attempt = 1;
-        let payload = loop {
-            match self.reader.payload(batch, &self.blobs).await {
-                Ok(payload) => break payload,
-                Err(error) if error.severity() == Severity::Retry && attempt < MAX_PAYLOAD_ATTEMPTS => {
-                    tracing::warn!(batch = batch.header.index, attempt, %error, "batch data not available");
-                    tokio::time::sleep(PAYLOAD_RETRY).await;
-                    attempt = attempt.saturating_add(1);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        };
-        let decoded = payload.decode().map(Content::Posted);
-        decoded.map_err(|error| FollowError::Invalid { index: batch.header.index, reason: error.to_string() })
     }
 
-    fn drain(&mut self) -> Result<Vec<DerivedBatch>, FollowError> {
+    /// Derives the waiting batches in order, up to one that has to wait longer.
+    async fn ready(&mut self) -> Result<Vec<DerivedBatch>, FollowError> {
         let mut derived = Vec::new();
-        while let Some((header, parent, content)) = self.waiting.first() {
+        while let Some(Waiting { batch, parent, content }) = self.waiting.front_mut() {
+            let content = match content {
+                Some(content) => content,
+                None if !self.retry.is_due() => break,
+                None => match load(&self.reader, &self.blobs, &self.finals, batch).await {
+                    Ok(Some(loaded)) => content.insert(loaded),
+                    Ok(None) => break,
+                    Err(FollowError::L1(error)) if error.severity() != Severity::Halt => {
+                        self.retry.after_failure();
+                        tracing::warn!(
+                            batch = batch.header.index,
+                            attempt = self.retry.attempts,
+                            %error,
+                            "batch data not available"
+                        );
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                },
+            };
+            self.retry = Retry::default();
             let derived_batch = match content {
-                Content::Posted(blocks) => self.pipeline.derive(header, parent, blocks, &self.finals),
-                Content::QueueOnly => self.pipeline.derive_queue_only(header, parent, &self.finals),
+                Content::Posted(blocks) => self.pipeline.derive(&batch.header, parent, blocks, &self.finals),
+                Content::QueueOnly => self.pipeline.derive_queue_only(&batch.header, parent, &self.finals),
             };
             match derived_batch {
                 Ok(batch) => derived.push(batch),
                 Err(Ok(temporary)) => {
-                    tracing::debug!(batch = header.index, %temporary, "batch waits for L1");
+                    tracing::debug!(batch = batch.header.index, %temporary, "batch waits for L1");
                     break;
                 }
                 Err(Err(error)) => return Err(error),
             }
-            self.waiting.remove(0);
+            self.waiting.pop_front();
         }
         Ok(derived)
     }
+}
+
+/// What a batch holds. `None`: nobody signed it, and the L1 block that holds it is not final, so that another batch may still take its
+/// place with other blocks.
+async fn load(
+    reader: &L1Reader,
+    blobs: &dyn BlobSource,
+    finals: &FinalBlocks,
+    batch: &SubmittedBatch,
+) -> Result<Option<Content>, FollowError> {
+    if batch.is_permissionless() {
+        let is_final = finals.newest() >= Some(batch.place.number);
+        return Ok(is_final.then_some(Content::QueueOnly));
+    }
+    let payload = reader.payload(batch, blobs).await?;
+    let decoded = payload.decode().map(Content::Posted).map(Some);
+    decoded.map_err(|error| FollowError::Invalid { index: batch.header.index, reason: error.to_string() })
 }

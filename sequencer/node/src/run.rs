@@ -5,7 +5,7 @@ use std::{fs, sync::Arc, time::Duration};
 use alloy::signers::local::PrivateKeySigner;
 use alloy_primitives::{Address, B256, Bytes};
 use batcher::{
-    AlterProposal, BatchPipeline, Batcher, BatcherPorts, BatcherStatus, L1Follower, RegistryPoster,
+    AlterProposal, BatchPipeline, Batcher, BatcherError, BatcherPorts, BatcherStatus, L1Follower, RegistryPoster,
     ports::{BatchL1, Incoming, L1BatchEvent},
 };
 use eyre::{WrapErr, eyre};
@@ -46,8 +46,10 @@ use crate::{
     voting::Voting,
 };
 
+mod ending;
 mod force;
 
+use ending::PartEnded;
 pub use force::{Forced, force_batch};
 
 /// Heads and transactions a slow subscriber may lag behind.
@@ -122,11 +124,7 @@ async fn run_until_told(config: Config, faults: Faults) -> eyre::Result<()> {
             Role::Follower => follow(&mut parts, flows).await?,
             Role::L1Follower => follow_l1(&mut parts, flows)?,
         }
-        match parts.tasks.join_next().await {
-            Some(Ok(Ok(()))) | None => Err(eyre!("a part of the node ended")),
-            Some(Ok(Err(error))) => Err(error),
-            Some(Err(error)) => Err(error.into()),
-        }
+        Err(ending::reason(&mut parts.tasks).await)
     };
     tokio::select! {
         ended = node => ended,
@@ -357,7 +355,7 @@ pub(crate) async fn watch_l1(
     loop {
         tokio::select! {
             event = events.recv() => {
-                let event = event.ok_or_else(|| eyre!("the L1 watcher ended"))?;
+                let event = event.ok_or(PartEnded("the L1 watcher"))?;
                 if let L1Event::Final(block) = &event {
                     chain.epochs().on_final(block.snapshots.iter().cloned(), block.origin.number);
                     final_l1 = block.origin.number;
@@ -365,17 +363,17 @@ pub(crate) async fn watch_l1(
                 keeper.on_event(&event)?;
                 keeper.agree()?;
                 for batch in to_batcher.iter().flat_map(|sender| L1BatchEvent::of(&event).into_iter().map(move |e| (sender, e))) {
-                    batch.0.send(batch.1).await.map_err(|_| eyre!("the batcher ended"))?;
+                    batch.0.send(batch.1).await.map_err(|_| PartEnded("the batcher"))?;
                 }
                 if let Some(sender) = &to_derivation {
-                    sender.send(event).await.map_err(|_| eyre!("derivation ended"))?;
+                    sender.send(event).await.map_err(|_| PartEnded("derivation"))?;
                 }
             }
             changed = head.changed() => {
                 changed?;
                 keeper.agree()?;
             }
-            changed = view.changed() => changed.map_err(|_| eyre!("the L1 watcher ended"))?,
+            changed = view.changed() => changed.map_err(|_| PartEnded("the L1 watcher"))?,
         }
         let seen = *view.borrow_and_update();
         keeper.settle(final_l1)?;
@@ -519,15 +517,19 @@ fn start_batcher(
             let (store, evidence) = (store.clone(), Evidence::Headers(headers));
             tokio::task::spawn_blocking(move || store.put_evidence(&evidence.encode())).await??;
         }
-        // The batcher ended; its own task says why.
-        std::future::pending().await
+        Err(PartEnded("the batcher").into())
     });
     let (status, _) = watch::channel(BatcherStatus::default());
     if parts.config.batcher.da == Da::Blobs {
         // Loading the trusted setup takes seconds of CPU: better now than when the first batch is due.
         tokio::task::spawn_blocking(l1::warm_up);
     }
-    parts.tasks.spawn(async move { Batcher::run(config, keys, ports, status).await.map_err(Into::into) });
+    parts.tasks.spawn(async move {
+        Batcher::run(config, keys, ports, status).await.map_err(|error| match error {
+            BatcherError::Closed(port) => PartEnded(port).into(),
+            error => error.into(),
+        })
+    });
     Ok(())
 }
 
@@ -574,8 +576,7 @@ fn follow_l1(parts: &mut Parts, flows: Flows) -> eyre::Result<()> {
                 epochs.reached(number).await;
             }
         }
-        // The follower ended; its own task says why, and that reason is the one to be seen.
-        std::future::pending().await
+        Err(PartEnded("derivation").into())
     });
     // Nobody takes gossip from this role; the queues must not fill unseen.
     let (mut outgoing, mut announcements) = (flows.outgoing, flows.announcements);

@@ -14,7 +14,7 @@ use l1::{
 };
 use protocol::{BatchHeader, Height};
 
-use super::{Faults, Parts, follow_l1, start};
+use super::{Faults, Parts, ending, follow_l1, start};
 use crate::config::{Config, Role};
 
 /// Time between looks at whether this node has come to where the registry is.
@@ -48,10 +48,7 @@ pub async fn force_batch(config: Config) -> Result<Forced> {
     let mut tasks = std::mem::take(&mut parts.tasks);
     tokio::select! {
         forced = post(&parts) => forced,
-        ended = tasks.join_next() => match ended {
-            Some(Ok(Err(error))) => Err(error),
-            _ => Err(eyre!("a part of the node ended")),
-        },
+        reason = ending::reason(&mut tasks) => Err(reason),
     }
 }
 
