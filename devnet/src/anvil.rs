@@ -1,11 +1,17 @@
 //! The L1 of a development network: anvil in its own process, its state in a file that survives any end.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use alloy::{
+    consensus::TrieAccount,
+    primitives::{Address, B256, Bytes, U256, keccak256},
+};
+use alloy_trie::{HashBuilder, Nibbles};
 use eyre::{Result, WrapErr, eyre};
 use tokio::process::Command;
 
@@ -83,11 +89,57 @@ fn previous(state: &Path) -> PathBuf {
     state.with_extension("previous.json")
 }
 
-fn is_whole(bytes: &[u8]) -> bool {
-    serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
+/// What of anvil's state file shows whether its parts are of one moment.
+#[derive(serde::Deserialize)]
+struct Dump {
+    best_block_number: u64,
+    blocks: Vec<DumpedBlock>,
+    accounts: BTreeMap<Address, DumpedAccount>,
 }
 
-/// Anvil writes its state in place: a kill in the middle leaves half a file. Then the last whole copy takes its place.
+#[derive(serde::Deserialize)]
+struct DumpedBlock {
+    header: alloy::consensus::Header,
+}
+
+#[derive(serde::Deserialize)]
+struct DumpedAccount {
+    nonce: u64,
+    balance: U256,
+    code: Bytes,
+    storage: BTreeMap<U256, U256>,
+}
+
+impl DumpedAccount {
+    /// As anvil counts: slots that became zero are leaves, too.
+    fn leaf(&self) -> TrieAccount {
+        let slots = self.storage.iter().map(|(slot, value)| (B256::from(*slot), alloy::rlp::encode(value)));
+        TrieAccount {
+            nonce: self.nonce,
+            balance: self.balance,
+            storage_root: root_of(slots),
+            code_hash: keccak256(&self.code),
+        }
+    }
+}
+
+fn root_of<K: AsRef<[u8]>>(leaves: impl Iterator<Item = (K, Vec<u8>)>) -> B256 {
+    let sorted: BTreeMap<B256, Vec<u8>> = leaves.map(|(key, value)| (keccak256(key), value)).collect();
+    let mut builder = HashBuilder::default();
+    sorted.iter().for_each(|(key, value)| builder.add_leaf(Nibbles::unpack(key), value));
+    builder.root()
+}
+
+/// Anvil writes its state in place, so that a kill in the middle leaves half a file; and it reads its blocks a moment before its
+/// accounts, so that a block made meanwhile has changed the accounts and is not there. An L1 like that has lost the block's logs.
+fn is_whole(bytes: &[u8]) -> bool {
+    let Ok(dump) = serde_json::from_slice::<Dump>(bytes) else { return false };
+    let accounts = dump.accounts.iter().map(|(address, account)| (address, alloy::rlp::encode(account.leaf())));
+    let root = root_of(accounts);
+    dump.blocks.iter().any(|block| block.header.number == dump.best_block_number && block.header.state_root == root)
+}
+
+/// When the state file is not whole, the last whole copy takes its place.
 fn restore(state: &Path) -> Result<()> {
     let Ok(bytes) = fs::read(state) else { return Ok(()) };
     if is_whole(&bytes) {
@@ -115,18 +167,52 @@ pub fn keep_copy(folder: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    /// A state file whose accounts have the root that its block names, with one account's balance.
+    fn dump(balance: u64, root_of_balance: u64) -> String {
+        let address = Address::repeat_byte(7);
+        let account = |balance: u64| json!({"nonce": 1, "balance": U256::from(balance), "code": "0x", "storage": {"0x1": "0x2", "0x3": "0x0"}});
+        let accounts = serde_json::from_value::<DumpedAccount>(account(root_of_balance)).unwrap().leaf();
+        let root = root_of([(address, alloy::rlp::encode(accounts))].into_iter());
+        let header = alloy::consensus::Header { number: 5, state_root: root, ..Default::default() };
+        json!({
+            "best_block_number": 5,
+            "blocks": [{"header": alloy::consensus::Header::default()}, {"header": header}],
+            "accounts": {address.to_string(): account(balance)},
+        })
+        .to_string()
+    }
 
     #[test]
     fn a_torn_state_file_is_replaced_by_the_copy() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("l1.json");
         restore(&state).unwrap();
-        fs::write(&state, "{\"whole\":true}").unwrap();
+        let whole = dump(1, 1);
+        fs::write(&state, &whole).unwrap();
         keep_copy(folder.path());
-        fs::write(&state, "{\"who").unwrap();
-        keep_copy(folder.path());
-        restore(&state).unwrap();
-        assert_eq!(fs::read_to_string(&state).unwrap(), "{\"whole\":true}");
+        for torn in [&whole[..whole.len() / 2], &dump(2, 1)] {
+            fs::write(&state, torn).unwrap();
+            keep_copy(folder.path());
+            restore(&state).unwrap();
+            assert_eq!(fs::read_to_string(&state).unwrap(), whole);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_anvil_writes_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        drop(socket);
+        let _l1 = start(folder.path(), port, &folder.path().join("l1.log")).await.unwrap();
+        let state = folder.path().join("l1.json");
+        let whole = until(START_PATIENCE, Duration::from_millis(100), async || {
+            fs::read(&state).is_ok_and(|bytes| is_whole(&bytes)).then_some(())
+        });
+        assert!(whole.await.is_some(), "no file of anvil's is whole");
     }
 }
