@@ -34,13 +34,13 @@ pub(super) async fn play(network: &mut Network, facts: &mut Facts) -> Result<()>
     let begin = newest(network).await?;
     network
         .wait_for("blocks and a batch before the kill", async |network| {
+            anvil::keep_copy(&network.plan.folder);
             let high = newest(network).await.is_ok_and(|height| height >= begin + BLOCKS_BEFORE);
             high && registry::accepted(network).await.is_ok_and(|batches| !batches.is_empty())
         })
         .await?;
     let seen = look(network, &load.sent()).await?;
     let batches_before = registry::accepted(network).await?.len();
-    anvil::keep_copy(&network.plan.folder);
     network.kill_all().await;
     let killed_at = seen.chains.values().filter_map(|chain| chain.keys().max()).max().copied().unwrap_or_default();
     facts.at_least("transactions_with_receipt_before_the_kill", seen.receipts.len(), 50);
