@@ -6,6 +6,7 @@
 mod anvil;
 mod checking;
 mod fixture;
+mod following;
 mod gathering;
 mod network;
 mod on_l1;
