@@ -167,3 +167,19 @@ fn every_crate_introduces_itself() {
     }
     report(&problems);
 }
+
+/// What operators watch must be there to be watched.
+#[test]
+fn documented_metrics_exist() {
+    let code: String = sources(&["rs"]).into_iter().map(|(_, text)| text).collect();
+    let mut problems = Vec::new();
+    for page in ["docs/operators.md", "docs/alerts.yml"] {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        // JSON-RPC methods are not in snake case, or have one word after the prefix.
+        let metrics = words.filter(|word| word.starts_with("horae_") && word.matches('_').count() > 1);
+        let missing = metrics.filter(|name| !code.contains(&format!("\"{name}\"")));
+        problems.extend(missing.map(|name| format!("{page}: `{name}` is no metric")));
+    }
+    report(&problems);
+}
