@@ -281,7 +281,9 @@ async fn posted_by_anyone(network: &mut Network, facts: &mut Facts, recipient: A
     let arrived = arrives(&l1_node, recipient, amount.saturating_mul(U256::from(2))).await;
     facts.holds("transfer_executed_at_the_node_that_follows_l1", arrived, arrived.is_some());
     let blocks = batch.header.lastHeight.saturating_sub(before.header.lastHeight);
-    let block = l1_node.block(batch.header.lastHeight).await?;
+    // The transfer is in the first of them.
+    let last = async || l1_node.block(batch.header.lastHeight).await.ok().flatten();
+    let block = until(PATIENCE, LOOK, last).await;
     let own = block.as_ref().map(|block| (block.hash, block.state_root, block.leader()));
     let header = (batch.header.lastBlockHash, batch.header.stateRoot, Some(Address::ZERO));
     facts.equal("its_last_block_is_the_header's", own, Some(header));
