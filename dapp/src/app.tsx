@@ -24,7 +24,10 @@ export function App() {
   useEffect(() => {
     document.title = `${area === 'network' ? 'Network' : 'Staking'} · ${config.name}`;
   }, [area, config]);
-  useEffect(() => window.scrollTo(0, 0), [place]);
+  useEffect(() => {
+    // Its result is a promise in newer browsers, and no way to undo the effect.
+    void window.scrollTo(0, 0);
+  }, [place]);
   return (
     <>
       <a className="skip" href="#main" onClick={(event) => { event.preventDefault(); document.getElementById('main')?.focus(); }}>

@@ -70,7 +70,9 @@ export function Hex({ value, href, whole = false }: { value: string; href?: stri
         aria-label={copied ? 'Copied' : `Copy ${value}`}
         onClick={() => void navigator.clipboard?.writeText(value).then(() => setCopied(true))}
       >
-        {copied ? '✓' : '⧉'}
+        <svg viewBox="0 0 16 16" width="12" height="12" aria-hidden="true">
+          <path d={copied ? 'M2 9l4 4 8-10' : 'M5 5h9v9H5zM2 11V2h9'} fill="none" stroke="currentColor" strokeWidth="1.6" />
+        </svg>
       </button>
     </span>
   );
