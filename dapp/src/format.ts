@@ -26,11 +26,11 @@ export const count = (value: number | bigint): string => grouped(0).format(value
 /** A part of a whole as percent; a dash of nothing. */
 export function percent(part: number | bigint, whole: number | bigint, digits = 1): string {
   if (!Number(whole)) return '–';
-  return `${((Number(part) / Number(whole)) * 100).toFixed(digits)} %`;
+  return `${((Number(part) / Number(whole)) * 100).toFixed(digits)}\u00a0%`;
 }
 
 /** Basis points as percent: 250 is 2.5 %. */
-export const basisPoints = (points: number): string => `${grouped(2).format(points / 100)} %`;
+export const basisPoints = (points: number): string => `${grouped(2).format(points / 100)}\u00a0%`;
 
 /** 0x1234…abcd. */
 export const short = (hex: string): string => (hex.length > 14 ? `${hex.slice(0, 6)}…${hex.slice(-4)}` : hex);

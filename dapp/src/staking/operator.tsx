@@ -65,7 +65,7 @@ function Title({ row, directory }: { row: Row; directory: Directory | undefined 
         {row.name} <Tag tone={STANDINGS[row.standing].tone}>{row.standing}</Tag>
       </h1>
       <p className="lead">
-        Operator {String(row.operator.id)}: {STANDINGS[row.standing].means}.{' '}
+        Operator {String(row.operator.id)} of L1’s contract: {STANDINGS[row.standing].means}.{' '}
         {url ? <a href={url} rel="noreferrer noopener nofollow">{url}</a> : null}
       </p>
     </>

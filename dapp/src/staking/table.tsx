@@ -75,7 +75,7 @@ function OperatorRow({ row }: { row: Row }) {
       <th scope="row">
         <a href={link.operator(operator.id)}>{row.name}</a>
         <span className="keys note">
-          signer <Hex value={operator.signer} /> owner <Hex value={operator.owner} />
+          <span>signer <Hex value={operator.signer} /></span> <span>owner <Hex value={operator.owner} /></span>
         </span>
       </th>
       <td data-label="Status"><Tag tone={STANDINGS[row.standing].tone} title={STANDINGS[row.standing].means}>{row.standing}</Tag></td>

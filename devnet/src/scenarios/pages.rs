@@ -13,7 +13,7 @@ use crate::{
 /// Most the staking page may take: stake unbonds meanwhile.
 const STAKING_PATIENCE: Duration = Duration::from_secs(300);
 /// Most the network page may take.
-const NETWORK_PATIENCE: Duration = Duration::from_secs(180);
+const NETWORK_PATIENCE: Duration = Duration::from_secs(270);
 /// Node that is killed before the network page is looked at.
 const KILLED: &str = "follower-0";
 
@@ -21,9 +21,9 @@ const KILLED: &str = "follower-0";
 pub(super) async fn play(network: &mut Network, facts: &mut Facts) -> Result<()> {
     ensure!(network.serve_pages().await?, "the pages are not built: run `./x setup`");
     network.manifest()?.write(&network.plan.folder)?;
-    script::run(network, facts, "staking-page", Script::Node(&["pages/staking.mjs"]), 10, STAKING_PATIENCE).await?;
+    script::run(network, facts, "staking-page", Script::Node(&["pages/staking.mjs"]), 14, STAKING_PATIENCE).await?;
     network.kill_node(KILLED).await?;
-    script::run(network, facts, "network-page", Script::Node(&["pages/network.mjs"]), 10, NETWORK_PATIENCE).await?;
+    script::run(network, facts, "network-page", Script::Node(&["pages/network.mjs"]), 14, NETWORK_PATIENCE).await?;
     network.start_node(KILLED)?;
     network.wait_ready().await
 }
