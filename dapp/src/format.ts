@@ -61,8 +61,8 @@ export function ago(thenMs: number, nowMs: number): string {
   return seconds < 1 ? 'now' : `${duration(Math.floor(seconds))} ago`;
 }
 
-/** Wei of ether or METIS with all that matters: at most nine decimals. */
-export const coin = (wei: bigint): string => (wei > 0n && wei < 10n ** 9n ? `${wei} wei` : metis(wei, 9));
+/** METIS on L2 with all that matters: nine decimals, and wei below that. */
+export const coin = (wei: bigint): string => (wei > 0n && wei < 10n ** 9n ? `${wei} wei` : `${metis(wei, 9)} METIS`);
 
 export const gwei = (wei: bigint): string => `${grouped(4).format(formatUnits(wei, 9) as `${number}`)} gwei`;
 

@@ -33,6 +33,7 @@ describe('small things', () => {
     expect(count(1_234_567n)).toBe('1,234,567');
     expect(short('0x1234567890abcdef')).toBe('0x1234…cdef');
     expect(coin(7n)).toBe('7 wei');
+    expect(coin(METIS / 4n)).toBe('0.25 METIS');
     expect(ago(1_000, 62_000)).toBe('1 min 1 s ago');
   });
 

@@ -38,7 +38,7 @@ export function AddressPage({ address }: { address: HexString }) {
         <Card title="State">
           <Facts rows={[
             ['Address', <Hex key="address" value={address} whole />],
-            ['Balance', `${coin(state.data.balance)} METIS`],
+            ['Balance', coin(state.data.balance)],
             ['Transactions sent', count(state.data.nonce)],
             ['Code', state.data.code ? bytes(state.data.code) : 'none'],
           ]} />

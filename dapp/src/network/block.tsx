@@ -82,7 +82,7 @@ export function TransactionTable({ transactions }: { transactions: Transaction[]
   if (!transactions.length) return <Empty>No transactions.</Empty>;
   return (
     <table className="stack">
-      <thead><tr><th scope="col">Transaction</th><th scope="col">Type</th><th scope="col">From</th><th scope="col">To</th><th scope="col" className="number">METIS</th></tr></thead>
+      <thead><tr><th scope="col">Transaction</th><th scope="col">Type</th><th scope="col">From</th><th scope="col">To</th><th scope="col" className="number">Value</th></tr></thead>
       <tbody>
         {transactions.map((transaction) => (
           <tr key={transaction.hash}>
@@ -90,7 +90,7 @@ export function TransactionTable({ transactions }: { transactions: Transaction[]
             <td data-label="Type">{typeOf(transaction.type)}</td>
             <td data-label="From"><Hex value={transaction.from} href={link.address(transaction.from)} /></td>
             <td data-label="To">{transaction.to ? <Hex value={transaction.to} href={link.address(transaction.to)} /> : 'creates a contract'}</td>
-            <td data-label="METIS" className="number">{coin(transaction.value)}</td>
+            <td data-label="Value" className="number">{coin(transaction.value)}</td>
           </tr>
         ))}
       </tbody>

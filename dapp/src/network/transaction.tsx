@@ -60,7 +60,7 @@ function Details({ transaction: sent, receipt }: { transaction: Transaction; rec
           ['From', <Hex key="from" value={sent.from} href={link.address(sent.from)} whole />],
           ['To', sent.to ? <Hex key="to" value={sent.to} href={link.address(sent.to)} whole /> : 'creates a contract'],
           ...(receipt?.contractAddress ? [['Created', <Hex key="created" value={receipt.contractAddress} href={link.address(receipt.contractAddress)} whole />] as [string, React.ReactNode]] : []),
-          ['Value', `${coin(sent.value)} METIS`],
+          ['Value', coin(sent.value)],
           ['Nonce', count(sent.nonce)],
         ]} />
       </Card>
@@ -69,9 +69,9 @@ function Details({ transaction: sent, receipt }: { transaction: Transaction; rec
           <Facts rows={[
             ['Gas', `${count(gasUsed)} of ${count(sent.gas)} (${percent(gasUsed, sent.gas)})`],
             ['Gas price', gwei(price)],
-            ['Execution', `${coin(gasUsed * price)} METIS`],
-            ['Data on L1', `${coin(l1Fee)} METIS`],
-            ['In all', <strong key="all" data-testid="fee">{coin(gasUsed * price + l1Fee)} METIS</strong>],
+            ['Execution', coin(gasUsed * price)],
+            ['Data on L1', coin(l1Fee)],
+            ['In all', <strong key="all" data-testid="fee">{coin(gasUsed * price + l1Fee)}</strong>],
           ]} />
         </Card>
       ) : null}

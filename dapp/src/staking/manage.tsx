@@ -220,6 +220,20 @@ function Exit({ staking, operator }: Props) {
   );
 }
 
+/** The recipient may claim, too. */
+export function RecipientPanel({ operator }: { operator: Operator }) {
+  const { busy, run } = useActivity();
+  const call = useCall(operator);
+  return (
+    <Card title="You receive its rewards">
+      <p><strong>{metis(operator.rewards, 6)}</strong> METIS can be claimed.</p>
+      <div className="buttons">
+        <button type="button" disabled={busy || operator.rewards === 0n} onClick={() => void run([call('Claim of the rewards', 'claimRewards')])}>Claim</button>
+      </div>
+    </Card>
+  );
+}
+
 export function AcceptPanel({ operator }: { operator: Operator }) {
   const { busy, run } = useActivity();
   const call = useCall(operator);

@@ -7,7 +7,7 @@ import { Card, Empty, Facts, Failure, Hex, Loading, Tag, Tile, Tiles } from '../
 import { useAccountOnL1 } from '../wallet';
 import { type Directory, useAccount, useDirectory, useSelfRequests, useStaking } from './data';
 import { DelegatePanel } from './delegate';
-import { AcceptPanel, ManagePanel } from './manage';
+import { AcceptPanel, ManagePanel, RecipientPanel } from './manage';
 import { placeIn, signedBy, turnsOf } from './record';
 import { Requests } from './requests';
 import { type Row, rowsOf } from './rows';
@@ -31,7 +31,8 @@ export function OperatorPage({ id }: { id: bigint }) {
   const row = rows.find((candidate) => candidate.operator.id === id);
   if (!row) return <p className="state">There is no operator {String(id)}. <a href={link.staking}>All operators</a></p>;
   const { operator } = row;
-  const owns = address?.toLowerCase() === operator.owner.toLowerCase();
+  const is = (other: string) => address?.toLowerCase() === other.toLowerCase();
+  const owns = is(operator.owner);
   const mine = account?.requests.filter((request) => request.operatorId === id || request.toOperatorId === id) ?? [];
   return (
     <>
@@ -43,7 +44,8 @@ export function OperatorPage({ id }: { id: bigint }) {
           <DelegatePanel key={address} staking={staking.data} row={row} rows={rows} account={account} />
           {mine.length ? <Card><Requests requests={mine} offset={offset} directory={directory} title="Your requests here" mine /></Card> : null}
           {owns ? <ManagePanel key={`manage ${address}`} staking={staking.data} operator={operator} account={account} directory={directory} /> : null}
-          {address && operator.pendingOwner === address ? <AcceptPanel operator={operator} /> : null}
+          {!owns && is(operator.recipient) ? <RecipientPanel operator={operator} /> : null}
+          {is(operator.pendingOwner) ? <AcceptPanel operator={operator} /> : null}
         </div>
         <div>
           <KeysAndPool row={row} />
@@ -65,7 +67,7 @@ function Title({ row, directory }: { row: Row; directory: Directory | undefined 
         {row.name} <Tag tone={STANDINGS[row.standing].tone}>{row.standing}</Tag>
       </h1>
       <p className="lead">
-        Operator {String(row.operator.id)} of L1’s contract: {STANDINGS[row.standing].means}.{' '}
+        Operator {String(row.operator.id)} {STANDINGS[row.standing].means}.{' '}
         {url ? <a href={url} rel="noreferrer noopener nofollow">{url}</a> : null}
       </p>
     </>

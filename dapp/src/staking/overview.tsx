@@ -1,3 +1,4 @@
+import { isAddressEqual } from 'viem';
 import { RECORD_BATCHES, useBatches } from '../network/data';
 import { count, duration, metis } from '../format';
 import { link } from '../router';
@@ -73,8 +74,8 @@ function YourStake({ staking, directory }: { staking: Staking; directory: Direct
     );
   }
   const { balance, delegations, requests } = account.data;
-  const owned = staking.operators.filter((operator) => operator.owner === address);
-  const offered = staking.operators.filter((operator) => operator.pendingOwner === address);
+  const owned = staking.operators.filter((operator) => isAddressEqual(operator.owner, address));
+  const offered = staking.operators.filter((operator) => isAddressEqual(operator.pendingOwner, address));
   const delegated = delegations.reduce((sum, delegation) => sum + delegation.assets, 0n);
   return (
     <Card title="Your stake" aside={<span className="note">Block {count(staking.block)} of L1</span>}>

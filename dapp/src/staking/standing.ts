@@ -5,12 +5,12 @@ import type { Directory, Operator, Staking } from './data';
 export type Standing = 'active' | 'waiting' | 'inactive' | 'on leave' | 'jailed' | 'frozen' | 'leaving' | 'left';
 
 export const STANDINGS: Record<Standing, { tone: Tone; means: string }> = {
-  active: { tone: 'good', means: 'in the newest set: it leads turns and signs batches' },
+  active: { tone: 'good', means: 'is in the newest set: it leads turns and signs batches' },
   waiting: { tone: 'calm', means: 'has weight, and joins with the next snapshot if it is among the heaviest' },
   inactive: { tone: 'warn', means: 'has no weight: too little self-stake' },
-  'on leave': { tone: 'warn', means: 'away by its own wish: its stake stays, without weight' },
-  jailed: { tone: 'bad', means: 'away with less self-stake than the minimum, as after a slash' },
-  frozen: { tone: 'bad', means: 'a case of misbehaviour is open: no weight, nothing may enter' },
+  'on leave': { tone: 'warn', means: 'is away by its own wish: its stake stays, without weight' },
+  jailed: { tone: 'bad', means: 'is away with less self-stake than the minimum, as after a slash' },
+  frozen: { tone: 'bad', means: 'has an open case of misbehaviour against it: no weight, nothing may enter' },
   leaving: { tone: 'warn', means: 'has exited; its stake is on its way out' },
   left: { tone: 'calm', means: 'has exited, and its stake is out' },
 };
