@@ -65,7 +65,8 @@ impl Network {
                 genesis
             }
         };
-        let mut network = Self { plan, genesis, startup: Duration::ZERO, l1: Some(l1), nodes: BTreeMap::new(), pages: None };
+        let mut network =
+            Self { plan, genesis, startup: Duration::ZERO, l1: Some(l1), nodes: BTreeMap::new(), pages: None };
         network.start_nodes()?;
         network.wait_first_block().await?;
         network.startup = begin.elapsed();

@@ -1,14 +1,14 @@
-import { useQuery } from '@tanstack/react-query';
-import type { Hash } from 'viem';
 import { bytes, count, percent } from '../format';
 import { link } from '../router';
-import { useSite } from '../site';
 import { Empty, Hex, Tag, type Tone } from '../ui';
 import type { Naming } from './names';
+import { type Posting, usePosting } from './posting';
 import type { Batch, SequencerSet } from './rpc';
 
 /** Bytes of a blob (EIP-4844). */
 const BLOB_BYTES = 131_072;
+/** Batches in the table. */
+const LISTED = 12;
 const TONES: Record<string, Tone> = { finalized: 'good', safe: 'calm', proposed: 'warn' };
 
 /** Members against batches, oldest left; below, the weight that signed with the line that it must pass. */
@@ -62,47 +62,41 @@ function Column({ batch }: { batch: Batch }) {
   );
 }
 
-export function BatchTable({ batches }: { batches: Batch[] }) {
+export function BatchTable({ batches, name }: { batches: Batch[]; name: Naming }) {
   if (!batches.length) return <Empty>No batch is on L1 yet.</Empty>;
   return (
     <table className="stack">
       <thead>
-        <tr><th scope="col">Batch</th><th scope="col">Blocks</th><th scope="col">Status</th><th scope="col">Signed</th><th scope="col">L1 transaction</th><th scope="col" className="number">L1 block</th><th scope="col" className="number">Data</th></tr>
+        <tr><th scope="col">Batch</th><th scope="col">Blocks</th><th scope="col">Status</th><th scope="col">Signed</th><th scope="col">Posted by</th><th scope="col">L1 transaction</th><th scope="col" className="number">L1 block</th><th scope="col" className="number">Data</th></tr>
       </thead>
-      <tbody>
-        {batches.slice(0, 12).map((batch) => (
-          <tr key={batch.index} data-batch={batch.index}>
-            <th scope="row">{count(batch.index)}</th>
-            <td data-label="Blocks"><span><a href={link.block(batch.first)}>{batch.first}</a>–<a href={link.block(batch.last)}>{batch.last}</a> <span className="note">({batch.last - batch.first + 1})</span></span></td>
-            <td data-label="Status"><Tag tone={TONES[batch.status] ?? 'calm'}>{batch.status}</Tag></td>
-            <td data-label="Signed">{batch.signedWeight === null ? '–' : `${batch.signers.length} members, ${percent(batch.signedWeight, batch.totalWeight ?? 0, 0)}`}</td>
-            <td data-label="L1 transaction">{batch.inclusion ? <Hex value={batch.inclusion.transaction} /> : '–'}</td>
-            <td data-label="L1 block" className="number">{batch.inclusion ? count(batch.inclusion.block) : '–'}</td>
-            <td data-label="Data" className="number">{batch.inclusion ? <DataSize inclusion={batch.inclusion} /> : '–'}</td>
-          </tr>
-        ))}
-      </tbody>
+      <tbody>{batches.slice(0, LISTED).map((batch) => <BatchRow key={batch.index} batch={batch} name={name} />)}</tbody>
     </table>
   );
 }
 
-/** What the batch put on L1, and the gas that took: L1 itself tells. */
-function DataSize({ inclusion }: { inclusion: NonNullable<Batch['inclusion']> }) {
-  const { l1 } = useSite();
-  const { data } = useQuery({
-    queryKey: ['batch-cost', inclusion.transaction],
-    queryFn: async () => {
-      const hash = inclusion.transaction as Hash;
-      const [sent, receipt] = await Promise.all([l1.getTransaction({ hash }), l1.getTransactionReceipt({ hash })]);
-      return { blobs: sent.blobVersionedHashes?.length ?? 0, calldata: (sent.input.length - 2) / 2, gas: receipt.gasUsed };
-    },
-    staleTime: Infinity,
-  });
-  if (!data) return <span>{inclusion.data}</span>;
+function BatchRow({ batch, name }: { batch: Batch; name: Naming }) {
+  const { inclusion } = batch;
+  const posting = usePosting(inclusion);
+  return (
+    <tr data-batch={batch.index}>
+      <th scope="row">{count(batch.index)}</th>
+      <td data-label="Blocks"><span><a href={link.block(batch.first)}>{batch.first}</a>–<a href={link.block(batch.last)}>{batch.last}</a> <span className="note">({batch.last - batch.first + 1})</span></span></td>
+      <td data-label="Status"><Tag tone={TONES[batch.status] ?? 'calm'}>{batch.status}</Tag></td>
+      <td data-label="Signed">{batch.signedWeight === null ? '–' : `${batch.signers.length} members, ${percent(batch.signedWeight, batch.totalWeight ?? 0, 0)}`}</td>
+      <td data-label="Posted by">{posting ? name(posting.poster) : '–'}</td>
+      <td data-label="L1 transaction">{inclusion ? <Hex value={inclusion.transaction} /> : '–'}</td>
+      <td data-label="L1 block" className="number">{inclusion ? count(inclusion.block) : '–'}</td>
+      <td data-label="Data" className="number">{posting ? <DataSize posting={posting} /> : inclusion?.data ?? '–'}</td>
+    </tr>
+  );
+}
+
+function DataSize({ posting }: { posting: Posting }) {
+  const { blobs, calldata, gas } = posting;
   return (
     <span>
-      {data.blobs ? `${data.blobs} blob${data.blobs > 1 ? 's' : ''} (${bytes(data.blobs * BLOB_BYTES)})` : bytes(data.calldata)}
-      <span className="note block">{count(data.gas)} gas</span>
+      {blobs ? `${blobs} blob${blobs > 1 ? 's' : ''} (${bytes(blobs * BLOB_BYTES)})` : bytes(calldata)}
+      <span className="note block">{count(gas)} gas</span>
     </span>
   );
 }

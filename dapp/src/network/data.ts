@@ -140,3 +140,16 @@ export function usePending(node: Node | undefined) {
     refetchInterval: NODE_POLL_MS,
   });
 }
+
+/** L1 block that the head of L2 stands on: deposits up to it are executed. */
+export function useOrigin(node: Node | undefined) {
+  return useQuery({
+    queryKey: ['l2', 'origin', node?.url],
+    queryFn: async () => {
+      const { unsafe_l2 } = await (node as Node).ask<{ unsafe_l2: { l1origin: { number: number } } }>('optimism_syncStatus');
+      return unsafe_l2.l1origin.number;
+    },
+    enabled: node !== undefined,
+    refetchInterval: 2_000,
+  });
+}

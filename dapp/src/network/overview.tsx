@@ -4,7 +4,7 @@ import { useDirectory, useStaking } from '../staking/data';
 import { Card, Empty, Failure, Hex, Loading, Tag, Tile, Tiles } from '../ui';
 import { BatchTable, SignatureMatrix } from './batches';
 import { BlockTable } from './blocks';
-import { best, type NodeState, SHOWN_BATCHES, useBatches, useBlocks, useNodes, usePending, useSchedule, useSet } from './data';
+import { best, type NodeState, SHOWN_BATCHES, useBatches, useBlocks, useNodes, useOrigin, usePending, useSchedule, useSet } from './data';
 import { TurnClock } from './leaders';
 import { type Naming, naming } from './names';
 import type { SequencerSet, Status } from './rpc';
@@ -25,6 +25,7 @@ export function NetworkPage() {
   const turns = useSchedule(ahead?.node, status?.epoch).data;
   const blocks = useBlocks(ahead?.node, status?.latest.number).data;
   const pending = usePending(ahead?.node).data;
+  const origin = useOrigin(ahead?.node).data;
   const batches = useBatches(SHOWN_BATCHES);
   const name = useNaming(nodes);
   return (
@@ -33,7 +34,7 @@ export function NetworkPage() {
       <SearchBox />
       {!status && nodes.every((node) => node.asked) ? <Failure what="No node of L2 answers." /> : null}
       {!status && nodes.some((node) => !node.asked) ? <Loading what="the nodes" /> : null}
-      {status ? <Ladder status={status} pending={pending} blocks={blocks} /> : null}
+      {status ? <Ladder status={status} pending={pending} blocks={blocks} origin={origin} /> : null}
       <div className="columns">
         <Card title="Nodes"><NodeTable nodes={nodes} top={status?.latest.number ?? 0} /></Card>
         {status ? <Card title="Turns"><TurnClock status={status} turns={turns ?? []} blocks={blocks ?? []} name={name} /></Card> : null}
@@ -41,14 +42,16 @@ export function NetworkPage() {
       {set ? <SetCard set={set} name={name} /> : null}
       {set && batches.data ? <Card title="Who signed the last batches"><SignatureMatrix set={set} batches={batches.data} name={name} /></Card> : null}
       <Card title="Batches on L1">
-        {batches.data ? <BatchTable batches={batches.data} /> : batches.isError ? <Failure what="Batches cannot be read." error={batches.error} /> : <Loading what="batches" />}
+        {batches.data ? <BatchTable batches={batches.data} name={name} /> : batches.isError ? <Failure what="Batches cannot be read." error={batches.error} /> : <Loading what="batches" />}
       </Card>
       <Card title="Latest blocks">{blocks ? <BlockTable blocks={blocks} name={name} /> : <Empty>No block was read yet.</Empty>}</Card>
     </>
   );
 }
 
-function Ladder({ status, pending, blocks }: { status: Status; pending: number | undefined; blocks: { timeMs: number; number: number }[] | undefined }) {
+function Ladder({ status, pending, blocks, origin }: {
+  status: Status; pending: number | undefined; blocks: { timeMs: number; number: number }[] | undefined; origin: number | undefined;
+}) {
   const newest = blocks?.[0];
   const oldest = blocks?.at(-1);
   const spacing = newest && oldest && newest.number > oldest.number ? (newest.timeMs - oldest.timeMs) / (newest.number - oldest.number) / 1_000 : undefined;
@@ -74,6 +77,7 @@ function Ladder({ status, pending, blocks }: { status: Status; pending: number |
         <Tile label="Block time" value={spacing === undefined ? '–' : `${spacing.toFixed(2)} s`} note={`over ${blocks?.length ?? 0} blocks`} />
         <Tile label="Epoch" value={count(status.epoch)} note="set and schedule are fixed in it" />
         <Tile label="L1 head" value={count(status.l1.head)} note={`final ${count(status.l1.finalized)}, read up to ${count(status.l1.derived)}`} />
+        <Tile label="L1 origin" value={origin === undefined ? '–' : count(origin)} note="L1 block that latest has seen" />
         <Tile label="Newest batch" value={status.latestBatch === null ? '–' : count(status.latestBatch)} note="accepted by L1" />
       </Tiles>
     </>

@@ -1,5 +1,6 @@
 import { basisPoints, count, metis, moment, percent } from '../format';
 import { RECORD_BATCHES, useBatches } from '../network/data';
+import { usePosting } from '../network/posting';
 import type { Batch } from '../network/rpc';
 import { link } from '../router';
 import { useL1Head } from '../site';
@@ -52,7 +53,7 @@ export function OperatorPage({ id }: { id: bigint }) {
           <Card>
             <Requests requests={selfRequests.data ?? []} offset={offset} directory={directory} title="Self-stake on its way out" mine={owns} />
           </Card>
-          <BatchesCard id={id} batches={batches} directory={directory} />
+          <BatchesCard id={id} signer={operator.signer} batches={batches} directory={directory} />
         </div>
       </div>
     </>
@@ -108,28 +109,34 @@ function KeysAndPool({ row }: { row: Row }) {
   );
 }
 
-function BatchesCard({ id, batches, directory }: { id: bigint; batches: Batch[] | undefined; directory: Directory | undefined }) {
+function BatchesCard({ id, signer, batches, directory }: { id: bigint; signer: string; batches: Batch[] | undefined; directory: Directory | undefined }) {
   const seen = (directory ? batches ?? [] : []).map((batch) => ({ batch, place: placeIn(batch, id, directory as Directory) }));
   const shown = seen.filter((entry): entry is { batch: Batch; place: number } => entry.place !== undefined).slice(0, LISTED_BATCHES);
   return (
     <Card title="Its last batches" aside={<a href={link.network}>All batches</a>}>
       {shown.length ? (
         <table className="plain">
-          <thead><tr><th scope="col">Batch</th><th scope="col">Blocks</th><th scope="col">Signed</th><th scope="col" className="number">Turns served</th></tr></thead>
+          <thead><tr><th scope="col">Batch</th><th scope="col">Blocks</th><th scope="col">Signed</th><th scope="col">Posted</th><th scope="col" className="number">Turns</th></tr></thead>
           <tbody>
-            {shown.map(({ batch, place }) => (
-              <tr key={batch.index}>
-                <th scope="row">{count(batch.index)}</th>
-                <td><a href={link.block(batch.first)}>{batch.first}</a>–<a href={link.block(batch.last)}>{batch.last}</a></td>
-                <td>{batch.bitmap === null ? 'not known' : signedBy(batch, place) ? <Tag tone="good">signed</Tag> : <Tag tone="warn">missing</Tag>}</td>
-                <td className="number">{turnsOf(batch, place)}</td>
-              </tr>
-            ))}
+            {shown.map(({ batch, place }) => <BatchRow key={batch.index} batch={batch} place={place} signer={signer} />)}
           </tbody>
         </table>
       ) : (
         <Empty>It was in the set of none of the last {RECORD_BATCHES} batches.</Empty>
       )}
     </Card>
+  );
+}
+
+function BatchRow({ batch, place, signer }: { batch: Batch; place: number; signer: string }) {
+  const poster = usePosting(batch.inclusion)?.poster;
+  return (
+    <tr>
+      <th scope="row">{count(batch.index)}</th>
+      <td><a href={link.block(batch.first)}>{batch.first}</a>–<a href={link.block(batch.last)}>{batch.last}</a></td>
+      <td>{batch.bitmap === null ? 'not known' : signedBy(batch, place) ? <Tag tone="good">signed</Tag> : <Tag tone="warn">missing</Tag>}</td>
+      <td>{poster?.toLowerCase() === signer.toLowerCase() ? 'by it' : ''}</td>
+      <td className="number">{turnsOf(batch, place)}</td>
+    </tr>
   );
 }
