@@ -57,9 +57,10 @@ export function l1Chain(config: SiteConfig): Chain {
   });
 }
 
+/** A client of L1. No answer is fetched from elsewhere, whatever a contract asks for (EIP-3668). */
 export function l1Client(config: SiteConfig) {
   const transport = http(config.l1.url, { batch: { wait: 4 }, retryCount: 1, timeout: L1_TIMEOUT_MS });
-  return createPublicClient({ chain: l1Chain(config), transport, pollingInterval: 500, cacheTime: 0 });
+  return createPublicClient({ chain: l1Chain(config), transport, pollingInterval: 500, cacheTime: 0, ccipRead: false });
 }
 
 export type L1 = ReturnType<typeof l1Client>;

@@ -35,7 +35,7 @@ export function NetworkPage() {
       {!status && nodes.every((node) => node.asked) ? <Failure what="No node of L2 answers." /> : null}
       {!status && nodes.some((node) => !node.asked) ? <Loading what="the nodes" /> : null}
       {status ? <Ladder status={status} pending={pending} blocks={blocks} origin={origin} /> : null}
-      <div className="columns">
+      <div className="columns wide-left">
         <Card title="Nodes"><NodeTable nodes={nodes} top={status?.latest.number ?? 0} /></Card>
         {status ? <Card title="Turns"><TurnClock status={status} turns={turns ?? []} blocks={blocks ?? []} name={name} /></Card> : null}
       </div>
@@ -93,8 +93,8 @@ function NodeTable({ nodes, top }: { nodes: NodeState[]; top: number }) {
       <tbody>
         {nodes.map(({ node, status, down, asked, reason }) => (
           <tr key={node.url} data-node={node.name} className={down ? 'down' : undefined}>
-            <th scope="row">{node.name}<span className="note block">{node.role} · {node.url.replace(/^https?:\/\//, '')}</span></th>
-            <td data-label="State">{!asked ? '…' : down ? <Tag tone="bad">down: {reason}</Tag> : status?.syncing ? <Tag tone="warn">catching up</Tag> : <Tag tone="good">up</Tag>}</td>
+            <th scope="row" title={node.role}>{node.name}<span className="note block">{node.url.replace(/^https?:\/\//, '')}</span></th>
+            <td data-label="State">{!asked ? '…' : down ? <span><Tag tone="bad">down</Tag> <span className="note">{reason}</span></span> : status?.syncing ? <Tag tone="warn">catching up</Tag> : <Tag tone="good">up</Tag>}</td>
             <td data-label="Latest" className="number">{status ? count(status.latest.number) : '–'}</td>
             <td data-label="Lag" className="number">{status ? count(Math.max(0, top - status.latest.number)) : '–'}</td>
             <td data-label="Safe" className="number">{status ? count(status.safe.number) : '–'}</td>

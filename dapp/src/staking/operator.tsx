@@ -116,7 +116,7 @@ function BatchesCard({ id, signer, batches, directory }: { id: bigint; signer: s
     <Card title="Its last batches" aside={<a href={link.network}>All batches</a>}>
       {shown.length ? (
         <table className="plain">
-          <thead><tr><th scope="col">Batch</th><th scope="col">Blocks</th><th scope="col">Signed</th><th scope="col">Posted</th><th scope="col" className="number">Turns</th></tr></thead>
+          <thead><tr><th scope="col">Batch</th><th scope="col">Blocks</th><th scope="col">Signed</th><th scope="col" className="number">Turns</th></tr></thead>
           <tbody>
             {shown.map(({ batch, place }) => <BatchRow key={batch.index} batch={batch} place={place} signer={signer} />)}
           </tbody>
@@ -134,8 +134,10 @@ function BatchRow({ batch, place, signer }: { batch: Batch; place: number; signe
     <tr>
       <th scope="row">{count(batch.index)}</th>
       <td><a href={link.block(batch.first)}>{batch.first}</a>–<a href={link.block(batch.last)}>{batch.last}</a></td>
-      <td>{batch.bitmap === null ? 'not known' : signedBy(batch, place) ? <Tag tone="good">signed</Tag> : <Tag tone="warn">missing</Tag>}</td>
-      <td>{poster?.toLowerCase() === signer.toLowerCase() ? 'by it' : ''}</td>
+      <td className="tags">
+        {batch.bitmap === null ? 'not known' : signedBy(batch, place) ? <Tag tone="good">signed</Tag> : <Tag tone="warn">missing</Tag>}
+        {poster?.toLowerCase() === signer.toLowerCase() ? <Tag>posted</Tag> : null}
+      </td>
       <td className="number">{turnsOf(batch, place)}</td>
     </tr>
   );

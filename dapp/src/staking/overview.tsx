@@ -34,7 +34,7 @@ export function StakingPage() {
         <OperatorsTable rows={rows} />
         <p className="note">
           <strong>APR</strong> is an estimate: the reward stream of {metis(staking.data.rate, 4)} METIS a second, divided among operators by weight,
-          spread over all that is staked with the operator, less its commission. It supposes that no turn and no signature is missed. L2’s fees come
+          spread over all that is staked with the operator, less its commission. It supposes that no turn and no signature is missed and that the stream is funded again before it ends. L2’s fees come
           on top. <strong>Turns</strong> and <strong>signed</strong> count the last {RECORD_BATCHES} batches.
         </p>
       </Card>

@@ -150,11 +150,13 @@ export async function see(locator, wanted, what, patience = PATIENCE_MS) {
   }
 }
 
-/** No violation that axe calls serious or critical; nothing wider than the window. */
+/** No violation that axe calls serious or critical; nothing wider than the window, and no table wider than its card. */
 export async function inspect(page, name) {
   await page.screenshot({ path: join(screens, `${name}.png`), fullPage: true });
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert.ok(wide <= 0, `${name} is ${wide} px too wide`);
+  const spilling = await page.evaluate(() => [...document.querySelectorAll('table')].filter((table) => table.scrollWidth > table.parentElement.clientWidth && !table.closest('.scroll')).length);
+  assert.equal(spilling, 0, `${name}: tables wider than their cards`);
   await page.evaluate(axe.source);
   const { violations } = await page.evaluate(() => window.axe.run());
   const grave = violations.filter((violation) => ['serious', 'critical'].includes(violation.impact));
