@@ -1,15 +1,18 @@
 //! Founding a network: contracts on L1, funds, and the genesis file made from what L1 says.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use alloy::{
     primitives::{Address, B256, Bytes, U256, address},
     providers::ext::AnvilApi,
+    signers::local::PrivateKeySigner,
     sol,
 };
+use alloy_sol_types::SolCall;
 use eyre::{Result, WrapErr};
 use l1::{
-    ClientConfig, L1Client,
+    ClientConfig, L1Call, L1Client, SenderConfig, TransactionSender,
+    contracts::{DevnetMetis, Rewards, Staking},
     deploy::{DeployConfig, Deployment, OperatorConfig, deploy},
 };
 use protocol::{
@@ -17,13 +20,15 @@ use protocol::{
     genesis::{GenesisAccount, L1Contracts, Params},
 };
 
-use crate::{keys, plan::Plan};
+use crate::{keys, plan::Plan, stake::metis};
 
 /// L2 chain id.
 pub const L2_CHAIN_ID: u64 = 1_088_900;
 /// Balance of each development account on L2, and of every key on L1.
 pub const FUNDS: U256 =
     U256::from_limbs([10_000_000_000_000_000_000, 0, 0, 0]).saturating_mul(U256::from_limbs([1_000, 0, 0, 0]));
+/// METIS on L1 of each development account, and in the reward stream: six days at the devnet's rate.
+const PURSE: u64 = 10_000;
 /// L1 blocks mined after the deployment, so that its block is final at once.
 const FINALITY_BLOCKS: u64 = 6;
 
@@ -100,8 +105,36 @@ pub async fn found(plan: &Plan) -> Result<Genesis> {
     }
     let config = DeployConfig::devnet(operators, deployer.address());
     let deployment = deploy(&client, &deployer, &config).await.wrap_err("deployment of the contracts")?;
+    if plan.furnished {
+        furnish(&client, &deployer, plan, &deployment.contracts).await.wrap_err("furnishing")?;
+    }
     client.provider().anvil_mine(Some(FINALITY_BLOCKS), None).await.wrap_err("anvil_mine")?;
     genesis(deployment, plan.params.clone())
+}
+
+/// What people expect to find: names of the operators, METIS to stake, and rewards to earn.
+async fn furnish(client: &L1Client, deployer: &PrivateKeySigner, plan: &Plan, contracts: &L1Contracts) -> Result<()> {
+    let open = |key: &PrivateKeySigner| {
+        let config = SenderConfig { poll_interval: Duration::from_millis(10), ..SenderConfig::default() };
+        TransactionSender::spawn(client.clone(), key.clone(), config)
+    };
+    let call = |to: Address, call: Vec<u8>| L1Call { to: Some(to), input: call.into(), ..Default::default() };
+    let purse = metis(PURSE);
+    let bank = open(deployer);
+    for to in keys::accounts()?.iter().map(PrivateKeySigner::address).chain([deployer.address()]) {
+        bank.send(call(contracts.metis, DevnetMetis::mintCall { to, amount: purse }.abi_encode())).await?;
+    }
+    let approve = DevnetMetis::approveCall { spender: contracts.rewards, value: purse };
+    bank.send(call(contracts.metis, approve.abi_encode())).await?;
+    bank.send(call(contracts.rewards, Rewards::fundCall { amount: purse }.abi_encode())).await?;
+    for (index, node) in plan.sequencers().enumerate() {
+        // Operators are numbered from one in the order in which they were staked.
+        let operator = u64::try_from(index)?.saturating_add(1);
+        let named = Staking::setMetadataCall { operatorId: operator, name: node.name.clone(), url: node.rpc_url() };
+        let owner = open(&keys::derived(&format!("owner {index}"))?);
+        owner.send(call(contracts.staking, named.abi_encode())).await?;
+    }
+    Ok(())
 }
 
 fn genesis(deployment: Deployment, params: Params) -> Result<Genesis> {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  devnet up ──► supervise ──► network ──► anvil (L1), one process a node (this binary again: `devnet node`)
-//!     │             └─► view (live table or plain lines), devnet.json
+//!     │             └─► view (live table or plain lines), pages (dapp/ in a browser), devnet.json
 //!  devnet check ──► scenarios ──► network in a temporary folder, facts on standard output
 //! ```
 //!
@@ -25,6 +25,7 @@ mod load;
 mod manifest;
 mod metrics;
 mod network;
+mod pages;
 mod plan;
 mod process;
 mod registry;

@@ -32,6 +32,8 @@ pub struct Manifest {
     pub accounts: Vec<AccountEntry>,
     /// The nodes.
     pub nodes: Vec<NodeEntry>,
+    /// The staking and network pages, if they were built.
+    pub pages: Option<String>,
 }
 
 /// The L1 node.

@@ -19,6 +19,7 @@ use crate::{
     client::Rpc,
     foundation, keys,
     manifest::{AccountEntry, L1Entry, Manifest, NodeEntry},
+    pages::{self, Pages},
     plan::{NodePlan, Plan, Shape},
     process::Process,
     wait::until,
@@ -42,6 +43,7 @@ pub struct Network {
     pub startup: Duration,
     l1: Option<Process>,
     nodes: BTreeMap<String, Process>,
+    pages: Option<Pages>,
 }
 
 impl Network {
@@ -63,7 +65,8 @@ impl Network {
                 genesis
             }
         };
-        let mut network = Self { plan, genesis, startup: Duration::ZERO, l1: Some(l1), nodes: BTreeMap::new() };
+        let mut network =
+            Self { plan, genesis, startup: Duration::ZERO, l1: Some(l1), nodes: BTreeMap::new(), pages: None };
         network.start_nodes()?;
         network.wait_first_block().await?;
         network.startup = begin.elapsed();
@@ -167,6 +170,15 @@ impl Network {
             gone.push(("l1".to_owned(), status.to_string()));
         }
         gone
+    }
+
+    /// Serves the pages; false when they were never built.
+    ///
+    /// # Errors
+    /// Their files or their port cannot be had.
+    pub async fn serve_pages(&mut self) -> Result<bool> {
+        self.pages = pages::serve(self).await?;
+        Ok(self.pages.is_some())
     }
 
     /// Names of all nodes, sequencers first.
@@ -287,6 +299,7 @@ impl Network {
             deployer: account(&keys::derived("deployer")?),
             accounts: keys::accounts()?.iter().map(account).collect(),
             nodes: self.plan.nodes.iter().map(entry).collect::<Result<_>>()?,
+            pages: self.pages.as_ref().map(|pages| pages.url.clone()),
         })
     }
 }

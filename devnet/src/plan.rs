@@ -21,6 +21,8 @@ pub const MAX_SEQUENCERS: usize = 32;
 pub const MAX_FOLLOWERS: usize = 8;
 /// First port that wallets and scripts expect, for the L1.
 const L1_PORT: u16 = 8545;
+/// Port of the pages.
+const PAGES_PORT: u16 = 8550;
 /// First JSON-RPC port of the nodes.
 const RPC_PORT: u16 = 8560;
 /// Ports tried when the wished ones are taken; below the range that systems give to outgoing connections.
@@ -85,6 +87,10 @@ pub struct Plan {
     pub folder: PathBuf,
     /// L1 port.
     pub l1: u16,
+    /// Port of the pages.
+    pub pages: u16,
+    /// Whether people will use it: its operators get names, its accounts METIS on L1, its reward stream funds.
+    pub furnished: bool,
     /// All nodes, those staked in genesis first.
     pub nodes: Vec<NodePlan>,
     /// Parameters of a network that is founded.
@@ -107,7 +113,7 @@ impl Plan {
         ensure!((1..=MAX_SEQUENCERS).contains(&shape.sequencers), "--sequencers must be 1 to {MAX_SEQUENCERS}");
         ensure!(shape.followers <= MAX_FOLLOWERS, "--followers must be at most {MAX_FOLLOWERS}");
         let mut ports = Ports::new(wished);
-        let l1 = ports.take(L1_PORT)?;
+        let (l1, pages) = (ports.take(L1_PORT)?, ports.take(PAGES_PORT)?);
         let mut nodes = Vec::new();
         for index in 0..shape.sequencers.saturating_add(shape.followers) {
             let (role, name) = role_of(&shape, index);
@@ -126,7 +132,7 @@ impl Plan {
                 role,
             });
         }
-        Ok(Self { shape, folder, l1, nodes, params: foundation::params(), ports })
+        Ok(Self { shape, folder, l1, pages, furnished: wished, nodes, params: foundation::params(), ports })
     }
 
     /// Adds a sequencer that has no stake yet; returns its name.

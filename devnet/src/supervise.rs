@@ -78,6 +78,7 @@ pub async fn up(folder: PathBuf, options: Options) -> Result<()> {
         _ = interrupt.recv() => return Ok(()),
         _ = terminate.recv() => return Ok(()),
     };
+    network.serve_pages().await?;
     let manifest = network.manifest()?;
     manifest.write(&folder)?;
     if options.json && !options.stay {
@@ -164,6 +165,7 @@ pub fn detach(folder: &Path, options: &Options) -> Result<()> {
             manifest.l1.url,
             folder.join(crate::manifest::FILE).display()
         );
+        println!("{}", crate::view::pages_line(&manifest));
         println!("stop it with `devnet down`");
     }
     Ok(())

@@ -53,6 +53,7 @@ impl View {
         let view = Self { bars, summary, rows, looks: 0, seen: None };
         view.say(&format!("data   {}", manifest.data_dir));
         view.say(&format!("L1     {} (chain {})", manifest.l1.url, manifest.l1.chain_id));
+        view.say(&pages_line(manifest));
         for node in &manifest.nodes {
             view.say(&format!("{:<14} {}  {}", node.name, node.rpc, node.metrics));
         }
@@ -149,6 +150,15 @@ impl View {
         self.rows.iter().for_each(|row| row.bar.finish());
         self.summary.finish();
         self.say(line);
+    }
+}
+
+/// Where the pages are, or how to get them.
+#[must_use]
+pub fn pages_line(manifest: &Manifest) -> String {
+    match &manifest.pages {
+        Some(url) => format!("pages  {url}  (staking and network)"),
+        None => "pages  not built: run `./x setup`, then start again".to_owned(),
     }
 }
 

@@ -9,6 +9,7 @@ mod equivocation;
 mod hostile;
 mod l1_reorg;
 mod leader_down;
+mod pages;
 mod pending;
 mod restart_all;
 mod smoke;
@@ -68,6 +69,8 @@ pub enum Scenario {
     Hostile,
     /// Sequencers drop a user's transactions, then the deposit queue too; in the end anyone posts it.
     Censored,
+    /// The staking and network pages in a browser, with a wallet of the test's own.
+    Pages,
     /// METIS and an ERC-20 to L2 and back with viem's OP Stack actions.
     Withdraw,
 }
@@ -87,6 +90,7 @@ impl Scenario {
             Self::Apps => "apps",
             Self::Hostile => "hostile",
             Self::Censored => "censored",
+            Self::Pages => "pages",
             Self::Withdraw => "withdraw",
         }
     }
@@ -97,7 +101,7 @@ impl Scenario {
             Self::StakeLifecycle => LONG_DEADLINE,
             Self::Equivocation => Duration::from_secs(200),
             Self::Censored => Duration::from_secs(300),
-            Self::Clients | Self::Apps | Self::Hostile | Self::Withdraw => SCRIPTS_DEADLINE,
+            Self::Clients | Self::Apps | Self::Hostile | Self::Pages | Self::Withdraw => SCRIPTS_DEADLINE,
             _ => DEADLINE,
         }
     }
@@ -136,6 +140,7 @@ impl Scenario {
             Self::Apps => apps::play(network, facts).await,
             Self::Hostile => hostile::play(network, facts).await,
             Self::Censored => censored::play(network, facts).await,
+            Self::Pages => pages::play(network, facts).await,
             Self::Withdraw => withdraw::play(network, facts).await,
         }
     }
@@ -152,6 +157,7 @@ pub async fn check(scenario: Scenario, keep: bool) -> Result<bool> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut plan = Plan::new(Shape::default(), folder.path().to_owned(), false)?;
     plan.params = scenario.params();
+    plan.furnished = matches!(scenario, Scenario::Pages);
     let fault = scenario.fault()?;
     plan.nodes.iter_mut().filter(|node| node.role == Role::Sequencer).for_each(|node| node.faulty.clone_from(&fault));
     let mut network = None;
