@@ -268,7 +268,11 @@ impl Plan {
                 cors_origins: vec!["*".to_owned()],
                 ..Default::default()
             },
-            batcher: config::BatcherConfig { da: self.shape.da, resubmit_after_ms: 5_000 },
+            batcher: config::BatcherConfig {
+                da: self.shape.da,
+                resubmit_after_ms: 5_000,
+                ..config::BatcherConfig::default()
+            },
             keeper: config::KeeperConfig {
                 interval_ms: 1_000,
                 stagger_ms: 3_000,

@@ -1,8 +1,8 @@
 //! The L2 block: an ordinary Ethereum block whose header's extra data names the leader, and what goes with it.
 
-use alloy_consensus::Header;
+use alloy_consensus::{Header, proofs::calculate_transaction_root};
 use alloy_primitives::{Address, B256, Bytes, address};
-use alloy_rlp::{RlpDecodable, RlpEncodable};
+use alloy_rlp::{Decodable, RlpDecodable, RlpEncodable};
 use op_alloy_consensus::{OpTxEnvelope, TxDeposit};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,18 @@ pub const FEE_VAULT: Address = address!("420000000000000000000000000000000000001
 pub const BASE_FEE_VAULT: Address = address!("4200000000000000000000000000000000000019");
 /// Where L1 data fees go.
 pub const L1_FEE_VAULT: Address = address!("420000000000000000000000000000000000001A");
+
+/// Whether these bytes are all of the block that their hash names: its header commits to the transactions, and the rest of a block is
+/// the same for all. Anybody can put other bytes under a header.
+#[must_use]
+pub fn is_whole(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    let Ok(block) = Block::decode(&mut rest) else { return false };
+    block.header.transactions_root == calculate_transaction_root(&block.body.transactions)
+        && block.body.ommers.is_empty()
+        && block.body.withdrawals.as_ref().is_some_and(|withdrawals| withdrawals.is_empty())
+        && alloy_rlp::encode(&block) == bytes
+}
 
 /// What an L2 block says about its maker, in the 23 bytes of `extraData`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,6 +211,32 @@ impl CommitCertificate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_block_is_whole_with_the_body_that_its_header_names_and_nothing_else() {
+        let deposit = |nonce: u64| OpTxEnvelope::from(TxDeposit { mint: nonce.into(), ..TxDeposit::default() });
+        let transactions = vec![deposit(1), deposit(2)];
+        let header = Header {
+            transactions_root: calculate_transaction_root(&transactions),
+            base_fee_per_gas: Some(7),
+            withdrawals_root: Some(B256::repeat_byte(5)),
+            ..Header::default()
+        };
+        let body = alloy_consensus::BlockBody { transactions, ommers: vec![], withdrawals: Some(Default::default()) };
+        let block = Block { header, body };
+        let bytes = alloy_rlp::encode(&block);
+        assert!(is_whole(&bytes));
+        assert!(!is_whole(&bytes[1..]) && !is_whole(&[&bytes[..], &[0]].concat()));
+        let mut other = block.clone();
+        other.body.transactions.pop();
+        assert!(!is_whole(&alloy_rlp::encode(&other)));
+        let mut other = block.clone();
+        other.body.ommers.push(Header::default());
+        assert!(!is_whole(&alloy_rlp::encode(&other)));
+        let mut other = block;
+        other.body.withdrawals = Some(vec![Default::default()].into());
+        assert!(!is_whole(&alloy_rlp::encode(&other)));
+    }
 
     #[test]
     fn extra_data_is_strict_and_short() {

@@ -11,14 +11,16 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::ParentBatch;
-use crate::state::{Gap, L1Batches};
+use crate::recall::Recalled;
+use crate::state::{Gap, L1Batches, MAX_UNFINAL};
 
 /// Time until the data of a batch is asked for again; doubles with every attempt, so many times.
 const PAYLOAD_RETRY: Duration = Duration::from_secs(1);
 /// See [`PAYLOAD_RETRY`].
 const MAX_DOUBLINGS: u32 = 5;
-/// Batches waiting for their data, or for their L1 origins to be final here.
-const MAX_WAITING: usize = 1_024;
+/// Batches waiting for their data, or for their L1 origins to be final here. A permissionless batch waits until its own L1 block is
+/// final, and all behind it wait with it, however long L1 takes. Some 40 MB.
+const MAX_WAITING: usize = MAX_UNFINAL;
 
 /// The blocks of one batch that the node does not have, and the header to compare the last of them with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,10 +152,11 @@ struct Retry {
 }
 
 impl Retry {
-    fn after_failure(&mut self) {
+    fn after_failure(&mut self, header: &BatchHeader, error: &L1Error) {
         let factor = 2_u32.saturating_pow(self.attempts.min(MAX_DOUBLINGS));
         self.attempts = self.attempts.saturating_add(1);
         self.at = Some(Instant::now() + PAYLOAD_RETRY.saturating_mul(factor));
+        tracing::warn!(batch = header.index, attempt = self.attempts, %error, "batch data not available");
     }
 
     fn is_due(&self) -> bool {
@@ -177,13 +180,15 @@ pub struct L1Follower<S> {
     batches: L1Batches,
     waiting: VecDeque<Waiting>,
     retry: Retry,
+    recalled: Recalled,
 }
 
 impl<S: BlobSource> L1Follower<S> {
     /// A follower that continues after `tip`, whose newest known batch is `parent`.
     pub fn new(reader: L1Reader, blobs: S, finals: FinalBlocks, pipeline: BatchPipeline, parent: ParentBatch) -> Self {
-        let batches = L1Batches::new(parent);
-        Self { reader, blobs, finals, pipeline, batches, waiting: VecDeque::new(), retry: Retry::default() }
+        let (batches, recalled) = (L1Batches::new(parent), Recalled::new(finals.clone()));
+        let (waiting, retry) = (VecDeque::new(), Retry::default());
+        Self { reader, blobs, finals, pipeline, batches, waiting, retry, recalled }
     }
 
     /// Takes one event; returns the batches that can be executed now, in order.
@@ -265,25 +270,32 @@ impl<S: BlobSource> L1Follower<S> {
                     Ok(Some(loaded)) => content.insert(loaded),
                     Ok(None) => break,
                     Err(FollowError::L1(error)) if error.severity() != Severity::Halt => {
-                        self.retry.after_failure();
-                        tracing::warn!(
-                            batch = batch.header.index,
-                            attempt = self.retry.attempts,
-                            %error,
-                            "batch data not available"
-                        );
+                        self.retry.after_failure(&batch.header, &error);
                         break;
                     }
                     Err(error) => return Err(error),
                 },
             };
-            self.retry = Retry::default();
+            if !self.retry.is_due() {
+                break;
+            }
+            self.retry = Retry { at: None, ..self.retry };
             let derived_batch = match content {
-                Content::Posted(blocks) => self.pipeline.derive(&batch.header, parent, blocks, &self.finals),
-                Content::QueueOnly => self.pipeline.derive_queue_only(&batch.header, parent, &self.finals),
+                Content::Posted(blocks) => self.pipeline.derive(&batch.header, parent, blocks, &self.recalled),
+                Content::QueueOnly => self.pipeline.derive_queue_only(&batch.header, parent, &self.recalled),
             };
             match derived_batch {
                 Ok(batch) => derived.push(batch),
+                Err(Ok(DeriveError::MissingL1(number))) if self.recalled.has_left(number) => {
+                    match self.recalled.read(&self.reader, self.pipeline.tip.origin).await {
+                        Ok(()) => continue,
+                        Err(error) if error.severity() != Severity::Halt => {
+                            self.retry.after_failure(&batch.header, &error);
+                            break;
+                        }
+                        Err(error) => return Err(error.into()),
+                    }
+                }
                 Err(Ok(temporary)) => {
                     tracing::debug!(batch = batch.header.index, %temporary, "batch waits for L1");
                     break;
@@ -291,6 +303,8 @@ impl<S: BlobSource> L1Follower<S> {
                 Err(Err(error)) => return Err(error),
             }
             self.waiting.pop_front();
+            self.retry = Retry::default();
+            self.recalled.forget_before(self.pipeline.tip.origin);
         }
         Ok(derived)
     }

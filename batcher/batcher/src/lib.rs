@@ -27,6 +27,7 @@ mod outbox;
 mod policy;
 pub mod ports;
 mod poster;
+mod recall;
 mod record;
 mod shell;
 mod state;

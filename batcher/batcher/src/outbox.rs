@@ -11,7 +11,8 @@ use protocol::{BatchCertificate, BatchHeader};
 
 use crate::{DataAvailability, durable};
 
-/// Batches kept at once. Mainnet finality is a few batches away; beyond the bound the newest index is refused.
+/// Batches kept at once. Mainnet finality is a few batches away; beyond the bound, when L1 finalises nothing for hours, what lies
+/// deepest in it leaves. Should a reorg reach so deep, it is built and signed anew: its blocks are decided.
 const MAX_KEPT: usize = 64;
 const EXTENSION: &str = "batch";
 
@@ -57,17 +58,22 @@ impl Outbox {
         Ok(Self { folder, batches })
     }
 
-    /// Keeps a batch. Above the bound it is not kept: the L1 then has not been final for hours.
+    /// Keeps a batch. Above the bound the oldest leaves for it, or, after a deep reorg, the newest.
     ///
     /// # Errors
-    /// The file could not be written.
+    /// A file could not be written or removed.
     pub fn put(&mut self, batch: CertifiedBatch) -> io::Result<()> {
         let key = (batch.header.index, batch.header.hash());
-        if self.batches.contains_key(&key) || self.batches.len() >= MAX_KEPT {
+        if self.batches.contains_key(&key) {
             return Ok(());
         }
         durable::replace(&self.path(key), &batch.encode())?;
         self.batches.insert(key, batch);
+        while self.batches.len() > MAX_KEPT {
+            let ends = [self.batches.first_key_value(), self.batches.last_key_value()];
+            let Some(leaves) = ends.into_iter().flatten().map(|(at, _)| *at).find(|at| at.0 != key.0) else { break };
+            self.remove(leaves)?;
+        }
         Ok(())
     }
 
@@ -141,6 +147,30 @@ mod tests {
                 signatures: vec![7; 64].into(),
             },
         }
+    }
+
+    #[test]
+    fn the_newest_batch_finds_room_however_long_l1_is_not_final() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut outbox = Outbox::open(folder.path()).unwrap();
+        let mut parent = B256::ZERO;
+        let batches = (1..=2 * MAX_KEPT as u64).map(|index| {
+            let batch = batch(index, parent);
+            parent = batch.header.hash();
+            batch
+        });
+        let batches: Vec<_> = batches.collect();
+        for batch in &batches {
+            outbox.put(batch.clone()).unwrap();
+            assert!(outbox.batches.contains_key(&(batch.header.index, batch.header.hash())));
+        }
+        let mut outbox = Outbox::open(folder.path()).unwrap();
+        assert_eq!(outbox.batches.len(), MAX_KEPT);
+        assert_eq!(outbox.following(&ParentBatch::from(&batches[MAX_KEPT - 1].header)), Some(&batches[MAX_KEPT]));
+        // L1 has taken nearly all back.
+        outbox.put(batches[0].clone()).unwrap();
+        assert_eq!(outbox.following(&ParentBatch::default()), Some(&batches[0]));
+        assert_eq!(outbox.batches.len(), MAX_KEPT);
     }
 
     #[test]

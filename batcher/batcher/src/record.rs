@@ -9,8 +9,9 @@ use protocol::{BatchHeader, Height};
 
 use crate::durable;
 
-/// Heights remembered: many hours of blocks. Beyond, L1 finality is broken and nothing is signed.
-const MAX_CLAIMS: usize = 131_072;
+/// Heights remembered: three days of two blocks a second. Beyond, L1 finality is broken and nothing is signed. The file then has 21 MB,
+/// and is written for each batch.
+const MAX_CLAIMS: usize = 524_288;
 /// Bytes of one remembered height.
 const CLAIM_BYTES: usize = 40;
 

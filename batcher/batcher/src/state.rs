@@ -6,8 +6,8 @@ use protocol::BatchHeader;
 
 use crate::{BatchProposal, ParentBatch};
 
-/// Batches on L1 that are not final.
-const MAX_UNFINAL: usize = 1_024;
+/// Batches on L1 that are not final: one in each L1 block for nine days in which L1 finalises nothing. Some 6 MB.
+pub(crate) const MAX_UNFINAL: usize = 65_536;
 /// Proposals put aside because this node is behind.
 const MAX_DEFERRED: usize = 2;
 

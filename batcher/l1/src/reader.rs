@@ -25,8 +25,8 @@ const MAX_LOG_RANGE: u64 = 500;
 const MAX_PARALLEL_HEADERS: usize = 8;
 /// Final blocks kept in memory: over a day of mainnet. The watcher waits before it pushes out what is needed.
 const MAX_CACHED_BLOCKS: usize = 8_192;
-/// The same where nothing can wait, because a batch is read later than the blocks that it names: over nine days of mainnet, so that
-/// what a permissionless batch executes is still there after a long silence. Some 20 MB.
+/// The same where nothing can wait, because a batch is read later than the blocks that it names: over nine days of mainnet. What a
+/// batch after a longer silence needs is read again. Some 20 MB.
 const MAX_DERIVATION_BLOCKS: usize = 65_536;
 
 /// The newest final L1 blocks, shared between the watcher that writes and everyone who reads.
@@ -68,6 +68,11 @@ impl FinalBlocks {
     /// Number of the newest block in memory.
     pub fn newest(&self) -> Option<u64> {
         self.blocks.read().last_key_value().map(|(number, _)| *number)
+    }
+
+    /// Number of the oldest block in memory.
+    pub fn oldest(&self) -> Option<u64> {
+        self.blocks.read().first_key_value().map(|(number, _)| *number)
     }
 
     /// Adds a block; the oldest leaves when the bound is reached.

@@ -142,7 +142,12 @@ impl L1Watcher {
             return Ok(false);
         }
         let safe = self.client().header_at_tag(Tag::Safe).await?;
-        let finalized = self.client().header_at_tag(Tag::Finalized).await?.origin;
+        let mut finalized = self.client().header_at_tag(Tag::Finalized).await?.origin;
+        let tip = window.tip().number;
+        if finalized.number > tip {
+            // We are behind: what L1 has at our tip is final, too.
+            finalized = self.client().header_by_number(tip).await?.origin;
+        }
         for block in window.finalize(finalized.number, finalized.hash) {
             if !self.report_final(block).await {
                 return Ok(false);
@@ -193,7 +198,8 @@ impl L1Watcher {
 
     /// Brings the window to `head`, through the blocks between, and reports the batches that came and went.
     async fn follow(&self, window: &mut Window, head: L1Header) -> Result<bool, L1Error> {
-        let step = window.tip().number.saturating_add(MAX_BRANCH);
+        // A full window grows no more until L1 finalises something; it follows reorgs.
+        let step = window.tip().number.saturating_add(MAX_BRANCH.min(window.room()));
         let mut target = if head.origin.number > step { self.client().header_by_number(step).await? } else { head };
         let mut branch = Vec::new();
         loop {

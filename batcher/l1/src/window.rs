@@ -7,11 +7,15 @@ use alloy_primitives::B256;
 
 use crate::{FinalBlock, L1Error, L1Position};
 
+/// Blocks above the final one: nine days of mainnet in which L1 finalises nothing. Some 20 MB.
+pub(crate) const MAX_BLOCKS: usize = 65_536;
+
 /// Linked blocks from the newest final one (the anchor) to the tip.
 #[derive(Debug)]
 pub(crate) struct Window {
     anchor: L1Position,
     blocks: VecDeque<Arc<FinalBlock>>,
+    capacity: usize,
 }
 
 /// How a header relates to the window.
@@ -28,7 +32,17 @@ pub(crate) enum Relation {
 impl Window {
     /// A window whose only block is final.
     pub(crate) const fn new(anchor: L1Position) -> Self {
-        Self { anchor, blocks: VecDeque::new() }
+        Self::of(anchor, MAX_BLOCKS)
+    }
+
+    /// The same with room for so many blocks.
+    pub(crate) const fn of(anchor: L1Position, capacity: usize) -> Self {
+        Self { anchor, blocks: VecDeque::new(), capacity }
+    }
+
+    /// How many blocks more it may hold.
+    pub(crate) fn room(&self) -> u64 {
+        u64::try_from(self.capacity.saturating_sub(self.blocks.len())).unwrap_or(u64::MAX)
     }
 
     /// The newest block.
@@ -137,6 +151,18 @@ mod tests {
         let broken = |found| Err(L1Error::FinalityBroken { number: 10, expected: hash(10, 0), found });
         assert_eq!(relate(10, 1, 0), broken(hash(10, 1)));
         assert_eq!(relate(11, 1, 1), broken(hash(10, 1)));
+    }
+
+    #[test]
+    fn room_comes_with_finality() {
+        let mut window = Window::of(position(10), 5);
+        for number in 11..=15 {
+            assert_eq!(window.room(), 16 - number);
+            window.attach(block(number, 0, 0));
+        }
+        assert_eq!(window.room(), 0);
+        window.finalize(12, hash(12, 0));
+        assert_eq!(window.room(), 2);
     }
 
     #[test]

@@ -47,6 +47,10 @@ pub trait Application: Send + Sync + 'static {
     /// A slice of ours that leaves now; must not block.
     fn sent(&self, slice: &Slice);
 
+    /// Whether these bytes are all of the block that their hash names: its header commits to the rest. Anybody can put another
+    /// body under a header, and nothing that is found out about such bytes says anything about the block.
+    fn is_whole(&self, block: &Bytes) -> bool;
+
     /// Decodes, executes and checks a block completely, the state root included.
     ///
     /// # Errors
@@ -126,6 +130,10 @@ pub enum Refusal {
     /// This node cannot tell now (for example its L1 view is behind); it abstains.
     #[error("cannot check block: {0}")]
     Unable(String),
+    /// Another body under the block's header, see [`Application::is_whole`], which is what the engine asks: nothing follows for
+    /// the block.
+    #[error("these bytes are not the block that their hash names")]
+    Foreign,
 }
 
 /// Two statements of one signer that contradict each other, each with its signature over the EIP-712 digest.

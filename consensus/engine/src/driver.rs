@@ -16,8 +16,8 @@ use std::time::Instant;
 use alloy_primitives::B256;
 use malachite::app::engine::host::{HeightParams, Next, SyncedValueOutcome};
 use malachite::app::streaming::StreamContent;
-use malachite::app::types::ProposedValue;
 use malachite::app::types::core::{CommitCertificate, Round, Validity};
+use malachite::app::types::{PeerId, ProposedValue};
 use malachite::{AppMsg, NetworkMsg, NetworkRequest, Reply};
 use parking_lot::Mutex;
 use protocol::Domain;
@@ -191,18 +191,17 @@ impl Driver {
                 self.get_value(height, round, reply);
                 Ok(())
             }
-            AppMsg::ReceivedProposalPart { part, reply, .. } => {
+            AppMsg::ReceivedProposalPart { from, part, reply, .. } => {
                 // The value goes to the engine when it has been executed, see `ConsensusPort`.
                 let _ = reply.send(None);
-                match part.content {
-                    StreamContent::Data(slice) => self.received_slice(slice),
-                    StreamContent::Fin => Ok(()),
-                }
-            }
-            AppMsg::RestreamProposal { round, value_id, .. } => {
-                self.restream(round, &value_id);
+                let is_relayed = tasks::is_relayed(&part);
+                let StreamContent::Data(slice) = part.content else { return Ok(()) };
+                let relayed = is_relayed.then(|| slice.clone());
+                self.received_slice(slice)?;
+                relayed.into_iter().for_each(|slice| self.received_relay(from, slice));
                 Ok(())
             }
+            AppMsg::RestreamProposal { height, round, value_id, .. } => self.restream(height, round, &value_id),
             AppMsg::Decided { certificate, reply, .. } => self.decided(&certificate, reply),
             AppMsg::Finalized { evidence, reply, .. } => {
                 // What both have found is the same evidence, and is stored once.
@@ -242,7 +241,8 @@ impl Driver {
         let set = view.leadership.set;
         tracing::info!(height = view.height, "consensus is ready");
         for undecided in std::mem::take(&mut self.recovered) {
-            if undecided.height == start.0.0 {
+            // What was written while it was checked may have been refused for its body since.
+            if undecided.height == start.0.0 && self.application.is_whole(&undecided.block) {
                 self.blocks.recover(undecided);
             }
         }
@@ -259,6 +259,7 @@ impl Driver {
         let head = self.application.head();
         let view = HeightView::new(self.application.leadership(head.next())?)?;
         self.blocks.start(view.height);
+        self.witness.enter(view.height);
         self.end_turn();
         self.round = 0;
         self.height_started = Instant::now();
@@ -318,6 +319,13 @@ impl Driver {
         Ok(())
     }
 
+    fn received_relay(&mut self, peer: PeerId, slice: Slice) {
+        let Some(view) = &self.view else { return };
+        if let Some(undecided) = self.blocks.relayed(view, &self.domain, self.round, peer, slice) {
+            self.check(undecided, true);
+        }
+    }
+
     /// A leader streams. Only the one whose round has come is listened to: any member leads some later round.
     fn stream_goes_on(&self, slice: &Slice, seen: Seen) {
         if slice.round.0 <= self.round {
@@ -348,13 +356,23 @@ impl Driver {
         self.tasks.spawn(tasks::publish(network, slices, relay_round));
     }
 
-    fn restream(&mut self, round: Round, hash: &B256) {
-        let slices = self.blocks.get(hash).map(|undecided| undecided.slices.clone()).unwrap_or_default();
+    /// A block of this height, from the log if it had to make room for those of dozens of rounds.
+    fn held(&self, height: u64, hash: &B256) -> Result<Option<Undecided>, DriverError> {
+        if let Some(held) = self.blocks.get(hash) {
+            return Ok(Some(held.clone()));
+        }
+        let found = self.proposals.lock().find(hash, |block| self.application.is_whole(block))?;
+        Ok(found.filter(|found| found.height == height))
+    }
+
+    fn restream(&mut self, height: Height, round: Round, hash: &B256) -> Result<(), DriverError> {
+        let slices = self.held(height.0, hash)?.map(|undecided| undecided.slices).unwrap_or_default();
         if slices.is_empty() {
             tracing::warn!(%hash, "asked to relay a block whose slices are not here");
-            return;
+        } else {
+            self.publish(slices, round.as_u32().unwrap_or_default());
         }
-        self.publish(slices, round.as_u32().unwrap_or_default());
+        Ok(())
     }
 
     fn synced_value(
@@ -365,11 +383,14 @@ impl Driver {
         block: alloy_primitives::Bytes,
         reply: Reply<SyncedValueOutcome<Horae>>,
     ) {
-        if self.view.as_ref().is_none_or(|view| view.height != height.0) {
+        let Some(view) = self.view.as_ref().filter(|view| view.height == height.0) else {
             let _ = reply.send(SyncedValueOutcome::LocalTransientError);
             return;
-        }
-        let Some(hash) = slices::block_hash(&block) else {
+        };
+        // The certificate was verified just now, for another block if not for this one.
+        let certified = |hash: &B256| self.witness.is_certified(*hash, &view.leadership.set);
+        let Some(hash) = slices::block_hash(&block).filter(certified) else {
+            tracing::warn!(%height, "a peer's history has a block that is not the certified one");
             let _ = reply.send(SyncedValueOutcome::PeerFault);
             return;
         };
@@ -377,7 +398,7 @@ impl Driver {
         let undecided = Undecided { height: height.0, round, leader: proposer.0, hash, block, slices: Vec::new() };
         let (application, proposals) = (Arc::clone(&self.application), Arc::clone(&self.proposals));
         self.tasks.spawn(async move {
-            match tasks::check(application, Some(proposals), undecided, None).await {
+            match tasks::check_synced(application, proposals, undecided).await {
                 Ok((undecided, verdict)) => Done::Synced { undecided: Box::new(undecided), verdict, reply },
                 Err(error) => Done::Failed(error),
             }
@@ -386,8 +407,7 @@ impl Driver {
 
     fn decided(&mut self, certificate: &CommitCertificate<Horae>, reply: Reply<()>) -> Result<(), DriverError> {
         let (height, hash) = (certificate.height.0, certificate.value_id);
-        let missing = || DriverError::UnknownBlock(height, hash);
-        let undecided = self.blocks.get(&hash).cloned().ok_or_else(missing)?;
+        let undecided = self.held(height, &hash)?.ok_or(DriverError::UnknownBlock(height, hash))?;
         let is_checked = self.blocks.is_valid(&hash);
         self.caught_up = self.blocks.is_synced(&hash);
         self.deciding = true;
@@ -426,6 +446,10 @@ impl Driver {
                         tracing::warn!(height = undecided.height, why, "cannot check a synced block now");
                         SyncedValueOutcome::LocalTransientError
                     }
+                    Err(Refusal::Foreign) => {
+                        tracing::warn!(height = undecided.height, hash = %undecided.hash, "a peer's history has another body");
+                        SyncedValueOutcome::PeerFault
+                    }
                 });
                 Ok(())
             }
@@ -461,6 +485,13 @@ impl Driver {
                     // It may be proposed again, or decided by others: the next round checks it once more.
                     self.blocks.recover(undecided);
                 }
+                return Ok(());
+            }
+            Err(Refusal::Foreign) => {
+                // The leader's doing, who may have sent others the body that belongs there: a relay or a peer's history brings it.
+                let Undecided { height, hash, leader, .. } = &undecided;
+                tracing::warn!(height, %hash, %leader, "a leader sent another body under its header");
+                metrics::counter!("horae_consensus_foreign_bodies_total").increment(1);
                 return Ok(());
             }
         };

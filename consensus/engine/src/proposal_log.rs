@@ -74,6 +74,27 @@ impl ProposalLog {
         Ok((Self { file, bytes: whole }, blocks))
     }
 
+    /// The newest entry with this hash that `is_whole`: more blocks were written than are kept in memory. Reads the whole file.
+    ///
+    /// # Errors
+    /// I/O failed.
+    pub(crate) fn find(&self, hash: &B256, is_whole: impl Fn(&Bytes) -> bool) -> io::Result<Option<Undecided>> {
+        let mut file = &self.file;
+        file.seek(io::SeekFrom::Start(0))?;
+        let mut bytes = Vec::new();
+        file.take(self.bytes).read_to_end(&mut bytes)?;
+        (&self.file).seek(io::SeekFrom::End(0))?;
+        let mut rest = bytes.as_slice();
+        let mut found = None;
+        while let Some((block, after)) = read_one(rest) {
+            if block.hash == *hash && is_whole(&block.block) {
+                found = Some(block);
+            }
+            rest = after;
+        }
+        Ok(found)
+    }
+
     /// Appends a block and flushes it.
     ///
     /// # Errors

@@ -96,7 +96,11 @@ impl Verifier<Horae> for RecoveringVerifier {
         signature: &Signature,
         signer: &Address,
     ) -> Result<VerificationResult, Error> {
-        Ok(check(&vote_digest(&self.domain, vote), signature, signer))
+        let result = check(&vote_digest(&self.domain, vote), signature, signer);
+        if result.is_valid() {
+            self.witness.voted(signer.0, &signed_vote(vote));
+        }
+        Ok(result)
     }
 
     async fn verify_signed_proposal(

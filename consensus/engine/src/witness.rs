@@ -1,15 +1,16 @@
-//! A leader's second proposal for a round, whatever became of the first.
+//! What passed the verifier: a leader's second proposal for a round, whatever became of the first; and who precommits what, because a
+//! block from a peer's history reaches the loop without the certificate that the engine verified before.
 //!
 //! The engine reports two proposals of one round only if the first was still waiting for its block, or had it, when the second came.
 //! If the block was executed in between, the second completes it and the contradiction passes unseen. Every proposal
 //! passes the verifier, so the verifier remembers them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use parking_lot::Mutex;
-use protocol::{CompactSignature, signing};
+use protocol::{CompactSignature, SequencerSet, Weight, signing};
 
 use crate::application::Evidence;
 
@@ -17,6 +18,12 @@ use crate::application::Evidence;
 const MAX_ROUNDS: usize = 256;
 /// Pieces of evidence kept between two heights.
 const MAX_FOUND: usize = 32;
+/// Signers whose precommits are remembered, and blocks of each, the newest.
+const MAX_SIGNERS: usize = 64;
+const MAX_PRECOMMITS: usize = 8;
+
+/// `voteType` of a precommit.
+const PRECOMMIT: u8 = 1;
 
 type Signed = (signing::Proposal, CompactSignature);
 
@@ -25,6 +32,9 @@ struct Inner {
     height: u64,
     seen: BTreeMap<(u32, Address), Signed>,
     found: Vec<Evidence>,
+    /// Height of the precommits.
+    voting: u64,
+    precommits: BTreeMap<Address, VecDeque<B256>>,
 }
 
 /// The proposals of one height, shared between the verifier and the loop.
@@ -56,6 +66,40 @@ impl Witness {
         }
     }
 
+    /// A height begins.
+    pub fn enter(&self, height: u64) {
+        let mut inner = self.0.lock();
+        inner.voting = height;
+        inner.precommits.clear();
+    }
+
+    /// A vote whose signature was checked, alone or in a certificate.
+    pub fn voted(&self, signer: Address, vote: &signing::Vote) {
+        let mut inner = self.0.lock();
+        if vote.voteType != PRECOMMIT || vote.blockHash.is_zero() || vote.height != inner.voting {
+            return;
+        }
+        if inner.precommits.len() >= MAX_SIGNERS && !inner.precommits.contains_key(&signer) {
+            return;
+        }
+        // A signer that votes for many blocks forgets only its own.
+        let hashes = inner.precommits.entry(signer).or_default();
+        hashes.retain(|hash| *hash != vote.blockHash);
+        if hashes.len() >= MAX_PRECOMMITS {
+            hashes.pop_front();
+        }
+        hashes.push_back(vote.blockHash);
+    }
+
+    /// Whether two thirds of the weight have precommitted a block of this height.
+    #[must_use]
+    pub fn is_certified(&self, hash: B256, set: &SequencerSet) -> bool {
+        let inner = self.0.lock();
+        let voters = inner.precommits.iter().filter(|(_, hashes)| hashes.contains(&hash));
+        let weights = voters.filter_map(|(signer, _)| set.weight_of(*signer));
+        set.is_quorum(Weight(weights.fold(0, |sum, weight| sum.saturating_add(weight.0))))
+    }
+
     /// What was found since the last call.
     #[must_use]
     pub fn take(&self) -> Vec<Evidence> {
@@ -65,7 +109,7 @@ impl Witness {
 
 #[cfg(test)]
 mod tests {
-    use alloy_primitives::B256;
+    use protocol::{Member, SnapshotId};
 
     use super::*;
 
@@ -93,6 +137,34 @@ mod tests {
         let second = (proposal(6, 0, 3), signature);
         assert_eq!(witness.take(), [Evidence::Proposals { signer: leader, first, second }]);
         assert_eq!(witness.take(), []);
+    }
+
+    #[test]
+    fn a_block_is_certified_by_two_thirds_of_the_weight_at_this_height() {
+        let members: Vec<Address> = (1..=4).map(Address::repeat_byte).collect();
+        let set = members.iter().map(|signer| Member { signer: *signer, weight: Weight(1) }).collect();
+        let set = SequencerSet::new(SnapshotId(1), set).unwrap();
+        let (witness, block) = (Witness::default(), B256::repeat_byte(9));
+        let vote = |height, kind, hash| signing::Vote { voteType: kind, height, round: 0, blockHash: hash };
+        witness.enter(5);
+        for signer in &members {
+            witness.voted(*signer, &vote(5, 0, block));
+            witness.voted(*signer, &vote(4, PRECOMMIT, block));
+        }
+        witness.voted(Address::repeat_byte(7), &vote(5, PRECOMMIT, block));
+        for signer in &members[..2] {
+            witness.voted(*signer, &vote(5, PRECOMMIT, block));
+        }
+        assert!(!witness.is_certified(block, &set));
+        // One that votes for everything takes nobody's place.
+        for byte in 10..50 {
+            witness.voted(members[3], &vote(5, PRECOMMIT, B256::repeat_byte(byte)));
+        }
+        witness.voted(members[2], &vote(5, PRECOMMIT, block));
+        assert!(witness.is_certified(block, &set) && !witness.is_certified(B256::repeat_byte(49), &set));
+        assert!(witness.0.lock().precommits.values().all(|hashes| hashes.len() <= MAX_PRECOMMITS));
+        witness.enter(6);
+        assert!(!witness.is_certified(block, &set));
     }
 
     #[test]

@@ -195,6 +195,7 @@ pub(crate) enum Command {
     },
     Dial(Multiaddr),
     Disconnect(PeerId),
+    Blame(PeerId),
 }
 
 /// Cheap to clone; no call waits for the network except [`NetworkHandle::request_blocks`]. With the last one the network ends, and then
@@ -310,6 +311,14 @@ impl NetworkHandle {
         let count = count.clamp(1, MAX_BLOCKS_PER_REQUEST);
         self.send(Command::RequestBlocks { peer, from, count, reply })?;
         answer.await.unwrap_or(Err(RequestError::Network(NetworkError::Stopped)))
+    }
+
+    /// An answer of this peer to a request holds what no honest node gives: it costs points, as a rejected message does.
+    ///
+    /// # Errors
+    /// See [`NetworkError`].
+    pub fn blame(&self, peer: PeerId) -> Result<(), NetworkError> {
+        self.send(Command::Blame(peer))
     }
 
     /// Dials an address once.

@@ -28,7 +28,7 @@ use crate::{
     },
     message::{DecidedBlock, Topic},
     peers::Peers,
-    score::Scores,
+    score::{Offence, Scores},
     status::{HeadStatus, PeerBinding},
 };
 
@@ -275,6 +275,7 @@ impl Task {
                 }
             }
             Command::Disconnect(peer) => self.disconnect(peer),
+            Command::Blame(peer) => self.punish(peer, Offence::Rejected),
         }
     }
 

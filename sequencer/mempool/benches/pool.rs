@@ -98,8 +98,9 @@ fn benches(criterion: &mut Criterion) {
     criterion.bench_function("snapshot and walk 10,000", |bencher| {
         bencher.iter(|| assert_eq!(pool.best(BASE_FEE).count() as u64, POOLED));
     });
-    let updates: Vec<AccountUpdate> =
-        (0..1_000).map(|id| AccountUpdate { address: sender(id), nonce: 1, balance: U256::MAX }).collect();
+    let updates: Vec<AccountUpdate> = (0..1_000)
+        .map(|id| AccountUpdate { address: sender(id), nonce: 1, balance: U256::MAX, is_delegated: false })
+        .collect();
     criterion.bench_function("block with 1,000 senders, new base fee", |bencher| {
         bencher.iter_batched(
             || filled(Limits::default()),

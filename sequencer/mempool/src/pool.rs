@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256, U256, map::HashMap};
 use protocol::RecoveredTx;
 
 use crate::{
-    AccountView, Best, Incoming, Origin, PoolEnv, PoolError, Pooled,
+    AccountView, Best, Incoming, Origin, PoolEnv, PoolError, Pooled, SenderCode,
     admission::{Expense, check_account, check_transaction},
     delegation::{Delegations, check_authorities},
     eviction::{Claim, EvictionIndex},
@@ -59,6 +59,8 @@ pub struct AccountUpdate {
     pub nonce: u64,
     /// Its balance in wei.
     pub balance: U256,
+    /// Whether it is delegated, by EIP-7702.
+    pub is_delegated: bool,
 }
 
 /// Why a transaction left the pool.
@@ -234,7 +236,7 @@ impl Pool {
         }
         check_transaction(tx, env)?;
         let sender = tx.sender;
-        let advanced = self.advanced(sender, account.nonce);
+        let advanced = self.advanced(sender, account);
         let queue = advanced.as_ref().map(|advanced| &advanced.queue).or_else(|| self.senders.get(&sender));
         // The block that the pool has seen may be newer than the caller's view.
         let account = AccountView { nonce: queue.map_or(account.nonce, |queue| queue.nonce), ..*account };
@@ -248,7 +250,7 @@ impl Pool {
         };
         check_account(&pooled.tx, &account, &expense)?;
         self.delegations.check_sender(sender, nonce, &account, queue)?;
-        let executable = nonce <= queue.map_or(account.nonce, SenderQueue::next_nonce);
+        let executable = queue.map_or(nonce <= account.nonce, |queue| queue.takes(nonce));
         match old {
             Some(old) if !pooled.outbids(old) => return Err(PoolError::ReplacementUnderpriced),
             Some(_) => {}
@@ -273,7 +275,7 @@ impl Pool {
         Best::new(self.senders.iter(), base_fee, executed)
     }
 
-    /// A block was decided: `accounts` are those whose nonce or balance it changed (unpooled ones are skipped), `base_fee`
+    /// A block was decided: `accounts` are those whose nonce, balance or code it changed (unpooled ones are skipped), `base_fee`
     /// is that of the block after it.
     pub fn on_block(&mut self, accounts: &[AccountUpdate], base_fee: u64, now_ms: u64) -> Vec<PoolEvent> {
         let mut events = Vec::new();
@@ -366,9 +368,10 @@ impl Pool {
     }
 
     /// A copy of the sender's queue at a nonce that the pool has not heard of yet.
-    fn advanced(&self, sender: Address, nonce: u64) -> Option<Advanced> {
-        let mut queue = self.senders.get(&sender).filter(|queue| queue.nonce < nonce)?.clone();
-        let stale = queue.advance(nonce);
+    fn advanced(&self, sender: Address, account: &AccountView) -> Option<Advanced> {
+        let mut queue = self.senders.get(&sender).filter(|queue| queue.nonce < account.nonce)?.clone();
+        let stale = queue.advance(account.nonce);
+        queue.restrict(account.code == SenderCode::Delegated);
         let promoted = queue.promote();
         Some(Advanced { queue, stale, promoted })
     }
@@ -443,6 +446,8 @@ impl Pool {
         self.delegations.add(&pooled.authorities);
         let queue = self.senders.entry(sender).or_insert_with(|| SenderQueue::new(account.nonce));
         queue.balance = account.balance;
+        // The caller's view may be older than the block that delegated it; the next block says otherwise.
+        queue.restrict(queue.is_single || account.code == SenderCode::Delegated);
         let done = queue.insert(pooled);
         if done.executable {
             let slot = usize::try_from(nonce.saturating_sub(queue.nonce)).unwrap_or(usize::MAX);
@@ -461,6 +466,7 @@ impl Pool {
         let sender = account.address;
         let Some(queue) = self.senders.get_mut(&sender) else { return };
         let stale = queue.advance(account.nonce);
+        queue.restrict(account.is_delegated);
         let promoted = queue.promote();
         announce_last(queue, promoted, events);
         queue.balance = account.balance;

@@ -108,13 +108,15 @@ pub(crate) struct Inserted {
     pub(crate) promoted: usize,
 }
 
-/// `run[i]` has nonce `nonce + i`; gapped ones are above `nonce + run.len()`.
+/// `run[i]` has nonce `nonce + i`; gapped ones are above `nonce + run.len()`, or from there on if only one may be executable.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SenderQueue {
     /// Account nonce.
     pub(crate) nonce: u64,
     /// Account balance in wei.
     pub(crate) balance: U256,
+    /// The account is delegated: at most one is executable at a time.
+    pub(crate) is_single: bool,
     /// Executable transactions. Shared with snapshots; copied when changed while one is out.
     pub(crate) run: Arc<Vec<Pooled>>,
     pub(crate) gapped: BTreeMap<u64, Pooled>,
@@ -182,7 +184,7 @@ impl SenderQueue {
         {
             done.replaced = Some(std::mem::replace(old, tx));
             done.executable = true;
-        } else if nonce == self.next_nonce() {
+        } else if self.takes(nonce) {
             Arc::make_mut(&mut self.run).push(tx);
             done.executable = true;
             done.promoted = self.promote();
@@ -195,10 +197,27 @@ impl SenderQueue {
         done
     }
 
-    /// Moves gapped transactions whose gap closed into the run; returns how many.
+    /// Whether a newcomer with this nonce would be executable.
+    pub(crate) fn takes(&self, nonce: u64) -> bool {
+        let next = self.next_nonce();
+        nonce < next || nonce == next && (!self.is_single || self.run.is_empty())
+    }
+
+    /// Says whether only one may be executable. Those behind the first wait in that case.
+    pub(crate) fn restrict(&mut self, is_single: bool) {
+        self.is_single = is_single;
+        if is_single && self.run.len() > 1 {
+            let waiting = Arc::make_mut(&mut self.run).split_off(1);
+            self.gapped.extend(waiting.into_iter().map(|tx| (tx.nonce, tx)));
+        }
+    }
+
+    /// Moves gapped transactions whose gap closed into the run, as many as may be executable; returns how many.
     pub(crate) fn promote(&mut self) -> usize {
         let mut moved: usize = 0;
-        while let Some(tx) = self.gapped.remove(&self.next_nonce()) {
+        while self.takes(self.next_nonce())
+            && let Some(tx) = self.gapped.remove(&self.next_nonce())
+        {
             Arc::make_mut(&mut self.run).push(tx);
             moved = moved.saturating_add(1);
         }

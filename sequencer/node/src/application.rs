@@ -210,6 +210,10 @@ impl Application for Sequencing {
         }
     }
 
+    fn is_whole(&self, block: &Bytes) -> bool {
+        protocol::block::is_whole(block)
+    }
+
     async fn validate(&self, candidate: Candidate) -> Result<(), Refusal> {
         match self.check(candidate.hash, &candidate.block).await {
             Ok(()) => {}

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use batcher::{
     BatchProposal, BatchSignature, DataAvailability, ParentBatch,
     ports::{BatchMessage, BatchNetwork, ChainBlock, ChainError, ChainReader},
 };
 use l1::{L1Event, SubmittedBatch};
 use network::{DataKind, NetworkHandle};
+use parking_lot::Mutex;
 use protocol::{Epoch, Height, SequencerSet};
 use store::{BatchInclusion, BatchRecord, Store, StoreError};
 
@@ -49,13 +50,23 @@ impl ChainReader for ChainView {
 /// node does not have yet wait for them.
 pub struct HeadsKeeper {
     store: Store,
+    told: Mutex<Told>,
+}
+
+/// How far L1 has told in this run what the store had before.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    /// Newest batch kept from the run before that was not final.
+    kept: u64,
+    /// Newest batch that L1 has told of.
+    through: u64,
 }
 
 impl HeadsKeeper {
     /// A keeper of the store's heads.
     #[must_use]
-    pub const fn new(store: Store) -> Self {
-        Self { store }
+    pub fn new(store: Store) -> Self {
+        Self { store, told: Mutex::default() }
     }
 
     /// Records an event.
@@ -65,7 +76,13 @@ impl HeadsKeeper {
     pub fn on_event(&self, event: &L1Event) -> Result<(), StoreError> {
         match event {
             L1Event::BatchIncluded(batch) => self.put(batch)?,
-            L1Event::BatchDropped(batch) => self.drop_batch(batch)?,
+            L1Event::BatchDropped(batch) => {
+                let before = batch.header.index.saturating_sub(1);
+                let mut told = self.told.lock();
+                *told = Told { kept: told.kept.min(before), through: told.through.min(before) };
+                drop(told);
+                self.drop_batch(batch)?;
+            }
             L1Event::Final(block) => {
                 for batch in &block.batches {
                     self.put(batch)?;
@@ -96,16 +113,66 @@ impl HeadsKeeper {
         }
     }
 
-    /// Forgets the batches that were not final: L1 may have dropped them while this node was down, and the watcher reports them all
-    /// again. Called at the start, before it does.
+    /// Keeps of the batches that were not final those that L1 still has, by the hashes of its blocks: it may have dropped some while
+    /// this node was down. The watcher reports all of them again. Called at the start, before it does. Blocks of L1 follow each other,
+    /// so that one question is enough for as long as nothing was dropped, and some 16 in any case.
     ///
     /// # Errors
     /// The database failed.
-    pub fn forget_unfinal(&self) -> Result<(), StoreError> {
-        self.store.remove_batches_from(self.final_batch()?.index.saturating_add(1))?;
+    pub async fn keep_unfinal<F: Future<Output = Option<B256>> + Send>(
+        &self,
+        hash_at: impl Fn(u64) -> F + Send,
+    ) -> Result<(), StoreError> {
+        let first = self.final_batch()?.index.saturating_add(1);
+        let end = self.store.last_batch()?.map_or(0, |last| last.header.index.saturating_add(1)).max(first);
+        let (mut kept, mut gone) = (first, end);
+        while kept < gone {
+            let asked = if gone == end { end.saturating_sub(1) } else { kept.midpoint(gone) };
+            let inclusion = self.store.batch(asked)?.and_then(|batch| batch.inclusion);
+            let is_there = match inclusion {
+                Some(inclusion) => hash_at(inclusion.l1_number).await == Some(inclusion.l1_hash),
+                None => false,
+            };
+            if is_there {
+                kept = asked.saturating_add(1);
+            } else {
+                gone = asked;
+            }
+        }
+        if kept < end {
+            tracing::warn!(first = kept, last = end.saturating_sub(1), "L1 does not have these batches any more");
+        }
+        self.told.lock().kept = kept.saturating_sub(1);
+        self.forget_from(kept)
+    }
+
+    /// L1 was read through its block `latest`: what it would have told of by now, and has not, it dropped since the start.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn confirm(&self, latest: u64) -> Result<(), StoreError> {
+        let Told { kept, through } = *self.told.lock();
+        let next = through.max(self.final_batch()?.index).saturating_add(1);
+        if next > kept {
+            return Ok(());
+        }
+        let inclusion = self.store.batch(next)?.and_then(|batch| batch.inclusion);
+        if inclusion.is_none_or(|inclusion| inclusion.l1_number <= latest) {
+            tracing::warn!(first = next, "L1 does not have these batches any more");
+            self.told.lock().kept = 0;
+            self.forget_from(next)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the batches from `index` on, none of them final.
+    fn forget_from(&self, index: u64) -> Result<(), StoreError> {
+        self.store.remove_batches_from(index)?;
         let heads = self.store.heads();
-        if heads.safe.height > heads.finalized.height {
-            self.store.rewind_safe(heads.finalized.height)?;
+        let before = self.store.batch(index.saturating_sub(1))?.map_or(0, |batch| batch.header.lastHeight);
+        let target = before.max(heads.finalized.height);
+        if target < heads.safe.height {
+            self.store.rewind_safe(target)?;
         }
         Ok(())
     }
@@ -117,23 +184,29 @@ impl HeadsKeeper {
     pub fn settle(&self, final_l1: u64) -> Result<(), StoreError> {
         let heads = self.store.heads();
         let Some(last) = self.store.last_batch()? else { return Ok(()) };
-        let mut index = last.header.index;
-        let (mut safe, mut finalized) = (heads.safe.height, heads.finalized.height);
-        // Downwards from the newest: a few batches at most lie between it and the finalized head.
-        while index > 0 {
-            let Some(batch) = self.store.batch(index)? else { break };
-            let height = batch.header.lastHeight;
-            if let Some(inclusion) = batch.inclusion.filter(|_| self.is_ours(&batch.header).unwrap_or(false)) {
-                safe = safe.max(height);
-                if inclusion.l1_number <= final_l1 {
-                    finalized = finalized.max(height);
-                    break;
-                }
-            }
-            if height <= heads.finalized.height {
-                break;
+        // The newest batch whose blocks are here. A node that catches up has many that wait, an L1 that is not final for hours many
+        // that do not: neither is gone through.
+        let (mut safe, latest) = (heads.safe.height, heads.latest.height);
+        let mut index = match self.store.batch_of_height(latest)?.map(|batch| batch.header) {
+            Some(header) if header.lastHeight > latest => header.index.saturating_sub(1),
+            Some(header) => header.index,
+            None => last.header.index,
+        };
+        while let Some(batch) = self.store.batch(index)?.filter(|batch| batch.header.lastHeight > safe) {
+            if batch.inclusion.is_some() && self.is_ours(&batch.header)? {
+                safe = batch.header.lastHeight;
             }
             index = index.saturating_sub(1);
+        }
+        let mut finalized = heads.finalized.height;
+        let mut index = self.final_batch()?.index.saturating_add(1);
+        while let Some(batch) = self.store.batch(index)? {
+            let is_final = batch.inclusion.is_some_and(|inclusion| inclusion.l1_number <= final_l1);
+            if !is_final || !self.is_ours(&batch.header)? {
+                break;
+            }
+            finalized = batch.header.lastHeight;
+            index = index.saturating_add(1);
         }
         if safe > heads.safe.height {
             self.store.set_safe(safe)?;
@@ -175,6 +248,14 @@ impl HeadsKeeper {
     }
 
     fn put(&self, batch: &SubmittedBatch) -> Result<(), StoreError> {
+        let index = batch.header.index;
+        // Another one in its place, on a branch that this run has not seen being replaced.
+        if self.store.batch(index)?.is_some_and(|known| known.header != batch.header) {
+            self.forget_from(index)?;
+        }
+        let mut told = self.told.lock();
+        told.through = told.through.max(index);
+        drop(told);
         let inclusion = BatchInclusion {
             l1_number: batch.place.number,
             l1_hash: batch.l1_hash,

@@ -6,16 +6,22 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use alloy_primitives::U256;
 use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
 };
+use l1::SenderConfig;
 use mempool::Limits;
 use protocol::genesis::Params;
 use serde::{Deserialize, Serialize};
 use store::{Retention, StoreConfig};
+
+/// Wei in a gwei.
+const WEI_PER_GWEI: u64 = 1_000_000_000;
 
 /// Everything an operator can set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -267,11 +273,25 @@ pub struct BatcherConfig {
     pub da: Da,
     /// Milliseconds without inclusion after which a posting's fees rise; three L1 blocks.
     pub resubmit_after_ms: u64,
+    /// Most that one transaction on L1 may cost, in gwei; duties' transactions as well. One ether.
+    pub max_cost_gwei: u64,
 }
 
 impl Default for BatcherConfig {
     fn default() -> Self {
-        Self { da: Da::default(), resubmit_after_ms: 36_000 }
+        Self { da: Da::default(), resubmit_after_ms: 36_000, max_cost_gwei: 1_000_000_000 }
+    }
+}
+
+impl BatcherConfig {
+    /// How transactions are delivered to L1.
+    #[must_use]
+    pub fn sender(&self) -> SenderConfig {
+        SenderConfig {
+            resubmit_after: Duration::from_millis(self.resubmit_after_ms),
+            spending_cap: U256::from(self.max_cost_gwei).saturating_mul(U256::from(WEI_PER_GWEI)),
+            ..SenderConfig::default()
+        }
     }
 }
 
@@ -515,6 +535,15 @@ mod tests {
         for (receipts, bodies) in [(399, 399), (0, 400), (401, 400)] {
             assert!(store(0, receipts, bodies).is_err(), "{receipts} {bodies}");
         }
+    }
+
+    #[test]
+    fn what_a_transaction_on_l1_may_cost_is_the_operator_s_to_say() {
+        assert_eq!(BatcherConfig::default().sender().spending_cap, U256::from(10).pow(U256::from(18)));
+        let config = Config::load(None, &["batcher.max_cost_gwei=5".to_owned()]).unwrap();
+        assert_eq!(config.batcher.sender().spending_cap, U256::from(5_000_000_000_u64));
+        let all = BatcherConfig { max_cost_gwei: u64::MAX, ..BatcherConfig::default() };
+        assert!(all.sender().spending_cap > U256::from(u64::MAX));
     }
 
     #[test]

@@ -2,20 +2,33 @@
 
 use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bytes, U256};
+use alloy_sol_types::SolValue;
 use execution::{L1Attributes, SeededSet, epoch_deposit};
 use l1::Snapshot;
 use lru::LruCache;
 use op_alloy_consensus::{OpTxEnvelope, TxDeposit};
 use parking_lot::{Mutex, RwLock};
-use protocol::{Block, Epoch, Genesis, Height, Leadership, Schedule, SequencerSet, block::leader};
-use store::{Store, StoreError};
+use protocol::{Block, Epoch, Genesis, Height, Leadership, Schedule, SequencerSet, SnapshotId, block::leader};
+use store::{MAX_SETS, Store, StoreError};
 use tokio::sync::watch;
 
 /// Epochs whose schedule stays in memory.
 const CACHED_EPOCHS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
-/// Snapshots kept; with one an epoch this is months.
-const MAX_SNAPSHOTS: usize = 16_384;
+/// A stored snapshot: number, member words, seed, operators.
+type Stored = (u64, Vec<B256>, B256, Vec<U256>);
+
+fn encode(snapshot: &Snapshot) -> Bytes {
+    let Snapshot { set, seed, operators, .. } = snapshot;
+    let stored: Stored = (set.snapshot.0, set.words(), *seed, operators.clone());
+    stored.abi_encode().into()
+}
+
+fn decode(l1_number: u64, bytes: &[u8]) -> Option<Snapshot> {
+    let (number, words, seed, operators) = Stored::abi_decode(bytes).ok()?;
+    let set = SequencerSet::from_words(SnapshotId(number), &words).ok()?;
+    Some(Snapshot { set, seed, operators, l1_number })
+}
 
 /// Set, seed and turns of one epoch.
 #[derive(Debug)]
@@ -92,12 +105,37 @@ impl Epochs {
         for snapshot in snapshots {
             known.insert(snapshot.l1_number, snapshot);
         }
-        while known.len() > MAX_SNAPSHOTS {
+        while known.len() > MAX_SETS {
             known.pop_first();
         }
         // The snapshots must be there before anyone is told that they are.
         drop(known);
         self.read_to.send_modify(|reached| *reached = (*reached).max(read_to));
+    }
+
+    /// Takes up the snapshots that were stored; returns the L1 block through which there are all.
+    ///
+    /// # Errors
+    /// The database failed, or what it holds is none.
+    pub fn restore(&self) -> Result<u64, StoreError> {
+        let malformed = || StoreError::Corrupt("a stored snapshot is malformed".to_owned());
+        let stored = self.store.sets()?;
+        let snapshots = stored.iter().map(|(number, bytes)| decode(*number, bytes).ok_or_else(malformed));
+        let snapshots = snapshots.collect::<Result<Vec<_>, _>>()?;
+        let through = self.store.sets_through()?.unwrap_or(self.genesis.origin.number);
+        self.on_final(snapshots, through);
+        Ok(through)
+    }
+
+    /// Stores the snapshots of final L1 blocks up to and including `read_to`, and takes them in.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn keep(&self, snapshots: &[Snapshot], read_to: u64) -> Result<(), StoreError> {
+        let encoded: Vec<_> = snapshots.iter().map(|snapshot| (snapshot.l1_number, encode(snapshot))).collect();
+        self.store.put_sets(&encoded, read_to)?;
+        self.on_final(snapshots.iter().cloned(), read_to);
+        Ok(())
     }
 
     /// Resolves when the snapshots of L1 block `number` are known.
@@ -161,5 +199,12 @@ impl Epochs {
         let newest = snapshots.range(..=origin.number).next_back();
         let set = newest.map_or_else(|| self.genesis.set.clone(), |(_, snapshot)| snapshot.set.clone());
         Ok((set, block.header.mix_hash))
+    }
+}
+
+#[cfg(test)]
+impl Epochs {
+    pub(crate) fn snapshots(&self) -> Vec<Snapshot> {
+        self.snapshots.read().values().cloned().collect()
     }
 }

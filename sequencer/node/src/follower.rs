@@ -5,13 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy_consensus::proofs::calculate_transaction_root;
 use alloy_rlp::Decodable;
 use batcher::{DerivedBatch, contradiction};
 use network::{
     DecidedBlock, NetworkError, NetworkHandle, PeerId, RequestError, Verdict, limits::MAX_BLOCKS_PER_REQUEST,
 };
-use protocol::{Block, CommitCertificate, Height};
+use protocol::{CommitCertificate, Height};
 use tokio::sync::Notify;
 
 use crate::{
@@ -31,8 +30,10 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 enum Answer {
     /// It has the next block.
     Good,
-    /// It does not, or gave something else.
+    /// It does not.
     Bad,
+    /// It gave a block that no honest peer gives.
+    Wrong,
     /// Nothing to hold against it: ours is not as far, or busy.
     Unclear,
 }
@@ -104,13 +105,21 @@ impl Sync {
         loop {
             let next = next_of(&self.chain);
             let Some(peer) = claims.whom(&network.peers(), next, Instant::now()) else { return Ok(()) };
-            let answer = match ask(network, peer, next, MAX_BLOCKS_PER_REQUEST).await {
-                Ok(blocks) => self.apply_all(&blocks, next).await?,
-                Err(answer) => answer,
+            let begin = Instant::now();
+            let asked = ask(network, peer, next, MAX_BLOCKS_PER_REQUEST).await;
+            let took = begin.elapsed();
+            let (answer, bytes) = match asked {
+                Ok(blocks) => (self.apply_all(&blocks, next).await?, bytes_of(&blocks)),
+                Err(answer) => (answer, 0),
             };
             match answer {
-                Answer::Good => claims.trust(peer),
+                Answer::Good => claims.trust(peer, bytes, took, Instant::now()),
                 Answer::Bad => claims.doubt(peer, Instant::now()),
+                Answer::Wrong => {
+                    claims.doubt(peer, Instant::now());
+                    // Without a place in its mailbox the network has worse to judge.
+                    let _ = network.blame(peer);
+                }
                 Answer::Unclear => return Ok(()),
             }
         }
@@ -131,7 +140,7 @@ impl Sync {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a peer sent a wrong block");
-                    return Ok(Answer::Bad);
+                    return Ok(Answer::Wrong);
                 }
             }
         }
@@ -168,10 +177,7 @@ impl Sync {
 
 /// Whether these bytes are the block that the certificate is about.
 fn is_certified(block: &[u8], certificate: &CommitCertificate) -> bool {
-    Block::decode(&mut &*block).is_ok_and(|Block { header, body }| {
-        header.hash_slow() == certificate.block_hash
-            && header.transactions_root == calculate_transaction_root(&body.transactions)
-    })
+    consensus::slices::block_hash(block) == Some(certificate.block_hash) && protocol::block::is_whole(block)
 }
 
 fn next_of(chain: &Chain) -> u64 {
@@ -191,6 +197,10 @@ async fn ask(network: &NetworkHandle, peer: PeerId, next: u64, count: u64) -> Re
     }
 }
 
+fn bytes_of(blocks: &[DecidedBlock]) -> usize {
+    blocks.iter().map(|decided| decided.block.len().saturating_add(decided.certificate.len())).sum()
+}
+
 /// Holds peers to what they claim on a node that gets its blocks from consensus: who is far ahead shows a certificate for a block
 /// there.
 ///
@@ -202,13 +212,14 @@ pub async fn audit(chain: Arc<Chain>, network: NetworkHandle, claims: Arc<Claims
         loop {
             let far = chain.head().header.number.saturating_add(SYNCING_FROM);
             let Some(peer) = claims.whom(&network.peers(), far, Instant::now()) else { break };
-            let answer = match ask(&network, peer, far, 1).await {
-                Ok(blocks) => judge(&chain, blocks.first(), far)?,
-                Err(answer) => answer,
+            let begin = Instant::now();
+            let (answer, bytes) = match ask(&network, peer, far, 1).await {
+                Ok(blocks) => (judge(&chain, blocks.first(), far)?, bytes_of(&blocks)),
+                Err(answer) => (answer, 0),
             };
             match answer {
-                Answer::Good => claims.trust(peer),
-                Answer::Bad => {
+                Answer::Good => claims.trust(peer, bytes, begin.elapsed(), Instant::now()),
+                Answer::Bad | Answer::Wrong => {
                     claims.doubt(peer, Instant::now());
                     continue;
                 }

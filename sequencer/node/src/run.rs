@@ -8,12 +8,12 @@ use batcher::{
     AlterProposal, BatchPipeline, Batcher, BatcherError, BatcherPorts, BatcherStatus, L1Follower, RegistryPoster,
     ports::{BatchL1, Incoming, L1BatchEvent},
 };
-use eyre::{WrapErr, eyre};
+use eyre::WrapErr;
 use futures::future::BoxFuture;
 use k256::ecdsa::SigningKey;
 use l1::{
-    BeaconBlobs, ClientConfig, FinalBlocks, L1Client, L1Event, L1Reader, L1View, L1Watcher, SenderConfig, SlotClock,
-    Tag, TransactionSender, WatchConfig,
+    BeaconBlobs, ClientConfig, FinalBlocks, L1Client, L1Event, L1Reader, L1View, L1Watcher, SlotClock,
+    TransactionSender, WatchConfig,
 };
 use network::{HeadStatus, Network, NetworkHandle};
 use protocol::{Genesis, Height, signing::address_of};
@@ -48,9 +48,11 @@ use crate::{
 
 mod ending;
 mod force;
+mod watching;
 
 use ending::PartEnded;
 pub use force::{Forced, force_batch};
+pub(crate) use watching::watch_l1;
 
 /// Heads and transactions a slow subscriber may lag behind.
 const EVENT_BUFFER: usize = 1_024;
@@ -60,8 +62,6 @@ const QUEUE: usize = 256;
 const PRUNE_INTERVAL: Duration = Duration::from_secs(1);
 /// Steps of one look.
 const PRUNE_STEPS: usize = 4;
-/// Time in which L1 must answer at the start.
-const L1_START: Duration = Duration::from_secs(30);
 
 /// Deviations that only the devnet's faulty node has: not reachable by configuration.
 #[derive(Clone, Default)]
@@ -142,7 +142,7 @@ async fn start(config: Config, faults: &Faults) -> eyre::Result<(Parts, Flows, R
     fs::create_dir_all(&config.data_dir).wrap_err_with(|| format!("data folder {}", config.data_dir.display()))?;
     let (store, genesis_hash) = database::open(&config, &genesis, false)?;
     let client = L1Client::new(&ClientConfig::new(config.l1.url.clone()))?;
-    reach_l1(&client, &config.l1.url, genesis.l1.chain_id).await?;
+    watching::reach_l1(&client, &config.l1.url, genesis.l1.chain_id).await?;
     let sender = sender(&config, &client)?;
     let reader = L1Reader::new(client, genesis.l1.clone());
     let finals = match config.role {
@@ -162,14 +162,11 @@ async fn start(config: Config, faults: &Faults) -> eyre::Result<(Parts, Flows, R
     }
     let (committer, announcements) = Committer::new(chain.clone(), transactions.clone(), events.clone());
     let keeper = HeadsKeeper::new(store.clone());
-    keeper.forget_unfinal()?;
+    watching::take_up(&chain, &keeper, &reader).await?;
 
     let mut tasks = JoinSet::new();
-    let start = first_l1_block(&chain, &keeper)?;
-    // The head's own origin was final when it was decided; sets up to it must be known before anything is asked of them.
+    let start = watching::first_l1_block(&chain, &keeper)?;
     let known = chain.head().origin.number;
-    let past = reader.snapshots(genesis.origin.number.saturating_add(1), known).await?;
-    epochs.on_final(past, known);
     let poll_interval = Duration::from_millis(config.l1.poll_interval_ms);
     // Where reading goes on right after the head's origin, L1 must still have that origin.
     let parent = (start == known.saturating_add(1)).then(|| chain.head().origin.hash);
@@ -292,24 +289,9 @@ fn sender(config: &Config, client: &L1Client) -> eyre::Result<Option<Transaction
         (None, Role::Sequencer) => Some(keys::load(&config.signer)?),
         (None, Role::Follower | Role::L1Follower) => None,
     };
-    let resubmit_after = Duration::from_millis(config.batcher.resubmit_after_ms);
-    let sender_config = SenderConfig { resubmit_after, ..SenderConfig::default() };
-    let spawn = |key| TransactionSender::spawn(client.clone(), PrivateKeySigner::from_signing_key(key), sender_config);
+    let how = config.batcher.sender();
+    let spawn = |key| TransactionSender::spawn(client.clone(), PrivateKeySigner::from_signing_key(key), how);
     Ok(payer.map(spawn))
-}
-
-/// Waits for L1, then makes sure that it is the right one.
-async fn reach_l1(client: &L1Client, url: &str, chain_id: u64) -> eyre::Result<()> {
-    let answers = async {
-        while let Err(error) = client.header_at_tag(Tag::Latest).await {
-            tracing::warn!(%error, url, "L1 does not answer yet");
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-    };
-    tokio::time::timeout(L1_START, answers)
-        .await
-        .map_err(|_| eyre!("no L1 node answers at {url}: start it, or set l1.url to the right address"))?;
-    client.check_chain(chain_id).await.wrap_err("l1.url leads to another chain than the genesis file names")
 }
 
 /// What `of` says of the newest block, for parts that do not know blocks.
@@ -327,63 +309,6 @@ fn watch_of<T: Send + std::marker::Sync + 'static>(
         }
     });
     receiver
-}
-
-/// First L1 block to read again: nothing that the head or the finalized batches need may be missed.
-fn first_l1_block(chain: &Chain, keeper: &HeadsKeeper) -> eyre::Result<u64> {
-    let after_origin = chain.head().origin.number.saturating_add(1);
-    let after_batch = match keeper.final_inclusion()? {
-        Some(number) => number,
-        None => chain.genesis().origin.number.saturating_add(1),
-    };
-    Ok(after_origin.min(after_batch))
-}
-
-/// Takes in what L1 says: snapshots for the epochs, batches for the heads, both for whoever works with them.
-pub(crate) async fn watch_l1(
-    chain: Arc<Chain>,
-    keeper: HeadsKeeper,
-    vitals: Arc<Vitals>,
-    mut events: mpsc::Receiver<L1Event>,
-    mut view: watch::Receiver<Option<L1View>>,
-    to_batcher: Option<mpsc::Sender<L1BatchEvent>>,
-    to_derivation: Option<mpsc::Sender<L1Event>>,
-) -> eyre::Result<()> {
-    let mut head = chain.watch_head();
-    // Not the view's: while a node that is far behind reads L1, there is no view for long.
-    let mut final_l1 = 0;
-    loop {
-        tokio::select! {
-            event = events.recv() => {
-                let event = event.ok_or(PartEnded("the L1 watcher"))?;
-                if let L1Event::Final(block) = &event {
-                    chain.epochs().on_final(block.snapshots.iter().cloned(), block.origin.number);
-                    final_l1 = block.origin.number;
-                }
-                keeper.on_event(&event)?;
-                keeper.agree()?;
-                for batch in to_batcher.iter().flat_map(|sender| L1BatchEvent::of(&event).into_iter().map(move |e| (sender, e))) {
-                    batch.0.send(batch.1).await.map_err(|_| PartEnded("the batcher"))?;
-                }
-                if let Some(sender) = &to_derivation {
-                    sender.send(event).await.map_err(|_| PartEnded("derivation"))?;
-                }
-            }
-            changed = head.changed() => {
-                changed?;
-                keeper.agree()?;
-            }
-            changed = view.changed() => changed.map_err(|_| PartEnded("the L1 watcher"))?,
-        }
-        let seen = *view.borrow_and_update();
-        keeper.settle(final_l1)?;
-        // A view is shown after its events: with none left, it is worked through once its batches' blocks are here.
-        if let Some(seen) = seen.filter(|_| events.is_empty())
-            && keeper.has_all()?
-        {
-            *vitals.derived.lock() = Some(seen.latest);
-        }
-    }
 }
 
 /// Drops the past that is not to be kept, a little at a time. Does not end unless the database fails.

@@ -302,13 +302,7 @@ impl Transactions {
     }
 
     fn account(&self, address: Address) -> Result<AccountView, StateError> {
-        let state = self.chain.store().latest_state();
-        let account = state.account(&address)?.unwrap_or_default();
-        let code = match account.code_hash {
-            KECCAK256_EMPTY => SenderCode::Empty,
-            hash => SenderCode::of(&state.code(&hash)?),
-        };
-        Ok(AccountView { nonce: account.nonce, balance: account.balance, code })
+        view_of(&self.chain.store().latest_state(), &address)
     }
 
     /// Tells everybody what happened. Peers are told of what our own RPC took: what came from a peer is passed on in the
@@ -352,8 +346,8 @@ impl Transactions {
         let touched = candidate.executed.diff.accounts.keys();
         let accounts: Vec<AccountUpdate> = touched
             .map(|address| {
-                let account = state.account(address)?.unwrap_or_default();
-                Ok(AccountUpdate { address: *address, nonce: account.nonce, balance: account.balance })
+                let AccountView { nonce, balance, code } = view_of(&state, address)?;
+                Ok(AccountUpdate { address: *address, nonce, balance, is_delegated: code == SenderCode::Delegated })
             })
             .collect::<Result<_, StateError>>()?;
         let base_fee = next_base_fee(&candidate.executed.block.header, &self.chain.genesis().params);
@@ -430,6 +424,16 @@ const fn origin_name(origin: Origin) -> &'static str {
         Origin::Local => "local",
         Origin::Remote => "remote",
     }
+}
+
+/// An account with the kind of code it has.
+fn view_of(state: &impl StateReader, address: &Address) -> Result<AccountView, StateError> {
+    let account = state.account(address)?.unwrap_or_default();
+    let code = match account.code_hash {
+        KECCAK256_EMPTY => SenderCode::Empty,
+        hash => SenderCode::of(&state.code(&hash)?),
+    };
+    Ok(AccountView { nonce: account.nonce, balance: account.balance, code })
 }
 
 fn count_refusal(reason: &'static str, origin: Origin) {

@@ -42,7 +42,7 @@ pub(crate) const BATCHES: &str = "batches";
 pub(crate) const BATCH_HEIGHTS: &str = "batch_heights";
 /// keccak(evidence) → evidence
 pub(crate) const EVIDENCE: &str = "evidence";
-/// nothing; a part of the schema since the first
+/// L1 block → sequencer set that was frozen in it
 pub(crate) const RECORDS: &str = "records";
 /// names below → values
 pub(crate) const META: &str = "meta";
@@ -75,6 +75,8 @@ pub(crate) const META_GENESIS: &[u8] = b"genesis";
 pub(crate) const META_LATEST: &[u8] = b"latest";
 pub(crate) const META_SAFE: &[u8] = b"safe";
 pub(crate) const META_FINALIZED: &[u8] = b"finalized";
+/// L1 block through which [`RECORDS`] has all frozen sets; absent: none was read.
+pub(crate) const META_SETS_THROUGH: &[u8] = b"sets_through";
 /// First height that is not yet in flat state and history.
 pub(crate) const META_UNSETTLED: &[u8] = b"unsettled";
 /// First height whose state history can answer.

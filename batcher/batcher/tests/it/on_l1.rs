@@ -67,7 +67,10 @@ impl Network {
     }
 
     fn watch(&self) -> (mpsc::Receiver<L1Event>, FinalBlocks) {
-        let finals = FinalBlocks::default();
+        self.watch_into(FinalBlocks::default())
+    }
+
+    fn watch_into(&self, finals: FinalBlocks) -> (mpsc::Receiver<L1Event>, FinalBlocks) {
         let origin = self.deployment.origin;
         let poll_interval = Duration::from_millis(30);
         let config = WatchConfig { start: origin.number + 1, parent: Some(origin.hash), poll_interval, needed: None };
@@ -187,6 +190,39 @@ async fn certified_batches_reach_l1_and_come_back() {
     assert_eq!(reader.batches(1, head).await.unwrap().len(), 2);
     assert_eq!(reader.deposits(1, head).await.unwrap(), [(deposited, block.deposits[0].clone())]);
     assert_eq!(reader.snapshots(1, head).await.unwrap(), std::slice::from_ref(&network.deployment.snapshot));
+}
+
+/// Nobody posted for so long that the L1 blocks which the next batch names have left the memory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_after_a_long_silence_is_derived_from_what_is_read_again() {
+    let network = Network::start().await;
+    let (mut events, finals) = network.watch_into(FinalBlocks::of(4));
+    let deposited = network.deposit().await;
+    network.mine(40).await;
+    let mut seen = Vec::new();
+    until(&mut events, &mut seen, is_final(deposited + 30)).await;
+    assert!(finals.get(deposited).is_none());
+    let block = network.reader().final_blocks(deposited, deposited).await.unwrap().remove(0);
+    assert_eq!(block.deposits.len(), 1);
+    let params = Params { max_origin_advance: 1_000, ..params() };
+    let chain = MemoryChain::new(params.clone(), network.deployment.snapshot.set.clone());
+    let start = network.deployment.origin;
+    chain.push(start.timestamp * 1_000, start, vec![], 2);
+    chain.push(start.timestamp * 1_000 + 500, block.origin, block.deposits.clone(), 3);
+    let batch = network.certified(&chain, &params, &ParentBatch::default(), DataAvailability::Calldata, 3);
+    network.poster().submit(&batch).await.unwrap();
+    until(&mut events, &mut seen, |event| matches!(event, L1Event::BatchIncluded(_))).await;
+    let blobs = BeaconBlobs::new(&network.anvil.url, SlotClock::ExecutionNumber, Duration::from_secs(20)).unwrap();
+    let tip = DerivationTip { height: Height(0), timestamp_ms: 0, origin: start.number, sequence_number: 0 };
+    let pipeline = BatchPipeline::new(params, tip);
+    let mut follower = L1Follower::new(network.reader(), blobs, finals, pipeline, ParentBatch::default());
+    let mut derived: Vec<DerivedBatch> = Vec::new();
+    for event in &seen {
+        derived.extend(follower.on_event(event).await.unwrap());
+    }
+    let origins = |batch: &DerivedBatch| batch.blocks.iter().map(|block| block.attributes.origin).collect::<Vec<_>>();
+    assert_eq!(derived.iter().map(origins).collect::<Vec<_>>(), [[start, block.origin]]);
+    assert_eq!(derived[0].blocks[1].attributes.deposits, block.deposits);
 }
 
 fn seen_batches(events: &[L1Event]) -> Vec<(alloy_primitives::B256, bool)> {

@@ -49,6 +49,45 @@ async fn blobs_come_back_verified() {
     assert!(source.blobs(place, &[hashes[0], alloy_primitives::B256::repeat_byte(1)]).await.is_err());
 }
 
+/// Keeps one gauge.
+#[derive(Default)]
+struct Gauges(std::sync::Arc<std::sync::atomic::AtomicU64>);
+
+impl metrics::Recorder for Gauges {
+    fn describe_counter(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+    fn describe_gauge(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+    fn describe_histogram(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+    fn register_counter(&self, _: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Counter {
+        metrics::Counter::noop()
+    }
+    fn register_gauge(&self, key: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Gauge {
+        match key.name() {
+            "horae_l1_payer_balance_ether" => metrics::Gauge::from_arc(self.0.clone()),
+            _ => metrics::Gauge::noop(),
+        }
+    }
+    fn register_histogram(&self, _: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Histogram {
+        metrics::Histogram::noop()
+    }
+}
+
+/// On one thread, so that the sender's task has this test's recorder.
+#[tokio::test]
+async fn the_payer_s_balance_is_shown_from_the_start() {
+    let recorder = Gauges::default();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let anvil = Anvil::start(&[]);
+    let key = PrivateKeySigner::random();
+    let wei = U256::from(2_500_000_000_000_000_000_u64);
+    anvil.client().provider().anvil_set_balance(key.address(), wei).await.unwrap();
+    let _sender = TransactionSender::spawn(anvil.client(), key, config());
+    let shown = || async {
+        let ether = f64::from_bits(recorder.0.load(std::sync::atomic::Ordering::Relaxed));
+        (ether > 0.0).then_some(ether)
+    };
+    assert_eq!(eventually("a balance", shown).await, 2.5);
+}
+
 #[tokio::test]
 async fn stuck_transaction_is_replaced_at_its_nonce() {
     let anvil = Anvil::start(&["--no-mining"]);

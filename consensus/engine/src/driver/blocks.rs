@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256};
+use malachite::app::types::PeerId;
 use protocol::Domain;
 use protocol::limits::{MAX_BLOCK_BYTES, MAX_SLICES};
 
 use super::HeightView;
 use crate::context::Slice;
 use crate::proposal_log::{MAX_BLOCKS, Undecided};
-use crate::slices::{Assembly, Step};
+use crate::slices::{Assembled, Assembly, Step};
 
 /// Rounds ahead of ours whose slices are kept.
 const MAX_ROUNDS_AHEAD: u32 = 8;
@@ -17,6 +18,8 @@ const MAX_ROUNDS_AHEAD: u32 = 8;
 /// takes the place of another's.
 const MAX_EARLY_SLICES: usize = MAX_SLICES as usize;
 const MAX_EARLY_BYTES: usize = MAX_BLOCK_BYTES;
+/// Peers whose relays are put together at the same time; each has one, so a set's members fit twice.
+const MAX_RELAYS: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
@@ -49,6 +52,17 @@ pub(super) struct Blocks {
     /// Leaders that have been reported.
     accused: BTreeSet<Address>,
     early: BTreeMap<Address, Early>,
+    relays: BTreeMap<PeerId, Relay>,
+    /// Slices relayed at this height.
+    relayed: u64,
+}
+
+/// A block that one peer relays in a round after the one it was made for.
+struct Relay {
+    round: u32,
+    assembly: Assembly,
+    /// Its last slice's place among all that were relayed.
+    at: u64,
 }
 
 /// What one member sent of the next height.
@@ -64,6 +78,7 @@ impl Blocks {
         self.known.retain(|_, (_, undecided)| undecided.height >= height);
         self.assemblies.clear();
         self.accused.clear();
+        self.relays.clear();
     }
 
     pub(super) fn get(&self, hash: &B256) -> Option<&Undecided> {
@@ -172,21 +187,43 @@ impl Blocks {
                 tracing::warn!(height = view.height, round = at, %leader, "broken slices");
                 Taken::Nothing
             }
-            Step::Complete(whole) => {
-                let whole = *whole;
-                let undecided = Undecided {
-                    height: view.height,
-                    round: at,
-                    leader,
-                    hash: whole.hash,
-                    block: whole.block,
-                    slices: whole.slices,
-                };
-                Taken::Complete(slice, Box::new(undecided))
-            }
+            Step::Complete(whole) => Taken::Complete(slice, Box::new(undecided(view, at, leader, *whole))),
             Step::Conflict(pair) if self.accused.insert(leader) => Taken::Conflict(leader, pair),
             Step::Conflict(_) => Taken::Nothing,
         }
+    }
+
+    /// Puts a block together from what one peer relays. A leader may have sent us another body than the others, or another block,
+    /// and what came first keeps its places: whoever relays shows the block that two thirds voted for, and is heard by itself.
+    pub(super) fn relayed(
+        &mut self,
+        view: &HeightView,
+        domain: &Domain,
+        round: u32,
+        peer: PeerId,
+        slice: Slice,
+    ) -> Option<Undecided> {
+        let at = slice.round.0;
+        let is_of_round = slice.height.0 == view.height && at <= round.saturating_add(MAX_ROUNDS_AHEAD);
+        let leader = view.leadership.leader(at).filter(|_| is_of_round)?;
+        if slice.signer(domain) != Some(leader) {
+            return None;
+        }
+        if self.relays.len() >= MAX_RELAYS && !self.relays.contains_key(&peer) {
+            let oldest = self.relays.iter().min_by_key(|(_, relay)| relay.at).map(|(peer, _)| *peer);
+            oldest.and_then(|peer| self.relays.remove(&peer));
+        }
+        self.relayed = self.relayed.saturating_add(1);
+        let relay =
+            self.relays.entry(peer).or_insert_with(|| Relay { round: at, assembly: Assembly::default(), at: 0 });
+        relay.at = self.relayed;
+        if relay.round != at {
+            (relay.round, relay.assembly) = (at, Assembly::default());
+        }
+        let Step::Complete(whole) = relay.assembly.add(slice) else { return None };
+        let is_first = self.assemblies.get(&at).is_some_and(|first| first.slices().eq(&whole.slices));
+        let is_known = is_first || self.known.get(&whole.hash).is_some_and(|(_, known)| known.block == whole.block);
+        (!is_known).then(|| undecided(view, at, leader, *whole))
     }
 
     fn keep_early(&mut self, view: &HeightView, domain: &Domain, slice: Slice) {
@@ -200,6 +237,11 @@ impl Blocks {
             early.slices.push(slice);
         }
     }
+}
+
+fn undecided(view: &HeightView, round: u32, leader: Address, whole: Assembled) -> Undecided {
+    let Assembled { hash, block, slices } = whole;
+    Undecided { height: view.height, round, leader, hash, block, slices }
 }
 
 #[cfg(test)]
@@ -226,6 +268,11 @@ mod tests {
         let set = SequencerSet::new(SnapshotId(1), members).unwrap();
         let view = HeightView::new(Leadership { height: Height(5), set, leaders }).unwrap();
         Fixture { keys, domain: Domain::new(900, Address::ZERO), view }
+    }
+
+    fn peer(seed: u8) -> PeerId {
+        let key = malachite::app::types::Keypair::ed25519_from_bytes([seed; 32]).unwrap();
+        PeerId::from_bytes(&key.public().to_peer_id().to_bytes()).unwrap()
     }
 
     impl Fixture {
@@ -269,6 +316,60 @@ mod tests {
         let again = fixture.take_all(&mut blocks, fixture.slices(&fixture.keys[0], 5, 0, 2));
         let conflicts = again.iter().filter(|taken| matches!(taken, Taken::Conflict(..)));
         assert_eq!(conflicts.count(), 1);
+    }
+
+    #[test]
+    fn a_relayed_block_is_heard_though_its_leader_sent_another_one_first() {
+        let fixture = fixture();
+        let mut blocks = Blocks::default();
+        let ours = fixture.slices(&fixture.keys[0], 5, 0, 1);
+        let theirs = fixture.slices(&fixture.keys[0], 5, 0, 2);
+        // The same header over another body, and another header.
+        let other_body = {
+            let place = (Height(5), Round(0));
+            let body = crate::context::SliceBody::Data(vec![9; 12].into());
+            let digest = fixture.domain.digest(&slice::statement(place.0, place.1, 0, &body));
+            let signature = CompactSignature::sign(&fixture.keys[0], &digest).unwrap();
+            vec![Slice { body, signature, ..ours[0].clone() }, ours[1].clone()]
+        };
+        fixture.take_all(&mut blocks, other_body);
+        let mut relay = |peer, slices: &[Slice]| {
+            let relayed = slices.iter().map(|slice| {
+                blocks.take(&fixture.view, &fixture.domain, 3, slice.clone());
+                blocks.relayed(&fixture.view, &fixture.domain, 3, peer, slice.clone())
+            });
+            relayed.collect::<Vec<_>>()
+        };
+        let [liar, first, second] = [1, 2, 3].map(peer);
+        assert_eq!(relay(liar, &theirs[..1]), [None]);
+        let [None, Some(body)] = &relay(first, &ours)[..] else { panic!("the body that others have is not heard") };
+        let [None, Some(block)] = &relay(second, &theirs)[..] else {
+            panic!("the block that others have is not heard")
+        };
+        assert_eq!((body.slices.as_slice(), block.slices.as_slice()), (&ours[..], &theirs[..]));
+        assert_eq!((body.round, body.leader), (0, address_of(&fixture.keys[0])));
+        // Strangers' slices are nobody's, and peers have their bound.
+        let strange = fixture.slices(&fixture.keys[1], 5, 0, 3);
+        assert!(relay(first, &strange).iter().all(Option::is_none));
+        for seed in 0..2 * MAX_RELAYS as u8 {
+            relay(peer(seed), &theirs[..1]);
+        }
+        assert_eq!(blocks.relays.len(), MAX_RELAYS);
+        blocks.start(6);
+        assert!(blocks.relays.is_empty());
+    }
+
+    #[test]
+    fn a_relayed_block_that_is_here_is_not_executed_again() {
+        let fixture = fixture();
+        let mut blocks = Blocks::default();
+        let slices = fixture.slices(&fixture.keys[0], 5, 0, 1);
+        let whole = fixture.take_all(&mut blocks, slices.clone()).pop();
+        assert!(matches!(whole, Some(Taken::Complete(..))));
+        let peer = PeerId::random();
+        let mut relay =
+            slices.iter().map(|slice| blocks.relayed(&fixture.view, &fixture.domain, 1, peer, slice.clone()));
+        assert!(relay.all(|whole| whole.is_none()));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, Bytes};
 use bytes::Bytes as WireBytes;
 use malachite::app::streaming::{StreamContent, StreamId, StreamMessage};
 use malachite::app::types::sync::RawDecidedValue;
@@ -81,7 +81,33 @@ pub(super) async fn check(
     });
     let verdict = application.validate(candidate).await;
     let undecided = stored.await.map_err(|error| DriverError::Task(error.to_string()))??;
+    if verdict.is_err() && !is_whole(application, &undecided.block).await? {
+        return Ok((undecided, Err(Refusal::Foreign)));
+    }
     Ok((undecided, verdict))
+}
+
+/// Executes a decided block from a peer's history. Its hash is certified; the rest is the peer's word.
+pub(super) async fn check_synced(
+    application: Arc<dyn Application>,
+    store: Arc<Mutex<ProposalLog>>,
+    undecided: Undecided,
+) -> Result<(Undecided, Result<(), Refusal>), DriverError> {
+    if !is_whole(Arc::clone(&application), &undecided.block).await? {
+        return Ok((undecided, Err(Refusal::Foreign)));
+    }
+    let (undecided, verdict) = check(application, Some(store), undecided, None).await?;
+    if matches!(verdict, Err(Refusal::Unable(_))) {
+        // The engine asks for it again at once.
+        tokio::time::sleep(CHECK_POLL).await;
+    }
+    Ok((undecided, verdict))
+}
+
+async fn is_whole(application: Arc<dyn Application>, block: &Bytes) -> Result<bool, DriverError> {
+    let block = block.clone();
+    let work = tokio::task::spawn_blocking(move || application.is_whole(&block));
+    work.await.map_err(|error| DriverError::Task(error.to_string()))
 }
 
 /// Commits a decided block, executing it first if this run has not. What it needs may not be here yet, as our view of L1 right
@@ -153,14 +179,26 @@ pub(super) async fn pace(
 }
 
 /// A slice in the engine's envelope. The stream's name contains the relaying round, so that a relay is not taken for a
-/// duplicate.
+/// duplicate, and its receiver knows that whoever sent it held the whole block.
 pub(super) fn stream_message(slice: Slice, relay_round: u32) -> StreamMessage<Slice> {
+    let sequence = u64::from(slice.index);
+    StreamMessage::new(stream_id(&slice, relay_round), sequence, StreamContent::Data(slice))
+}
+
+fn stream_id(slice: &Slice, relay_round: u32) -> StreamId {
     let mut id = Vec::with_capacity(16);
     id.extend_from_slice(&slice.height.0.to_be_bytes());
     id.extend_from_slice(&slice.round.0.to_be_bytes());
     id.extend_from_slice(&relay_round.to_be_bytes());
-    let sequence = u64::from(slice.index);
-    StreamMessage::new(StreamId::new(WireBytes::from(id)), sequence, StreamContent::Data(slice))
+    StreamId::new(WireBytes::from(id))
+}
+
+/// Whether a slice comes from a member that relays it, and not from the leader that made it.
+pub(super) fn is_relayed(message: &StreamMessage<Slice>) -> bool {
+    match &message.content {
+        StreamContent::Data(slice) => message.stream_id != stream_id(slice, slice.round.0),
+        StreamContent::Fin => false,
+    }
 }
 
 /// Hands slices to the network in order.

@@ -4,14 +4,16 @@
 mod toy;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256, Bytes, keccak256};
+use alloy_rlp::{Decodable, RlpDecodable, RlpEncodable};
 use consensus::{Config, EngineError, Handle, RecordError, Stopped, Timing, start};
 use k256::ecdsa::SigningKey;
 use protocol::signing::address_of;
 use protocol::{Domain, Member, SequencerSet, SnapshotId, Weight};
-use toy::ToyChain;
+use toy::{Lie, ToyChain};
 
 /// Longest wait for anything; a healthy run is far below.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -313,6 +315,103 @@ async fn a_decided_block_is_waited_for_until_it_can_be_checked() {
         node.chain.checked.lock().unwrap().iter().filter(|(height, _, valid)| *height == 3 && !valid).count(),
         4
     );
+}
+
+/// An entry of the proposal log.
+#[derive(RlpEncodable, RlpDecodable)]
+struct Logged {
+    height: u64,
+    round: u32,
+    leader: Address,
+    hash: B256,
+    block: Bytes,
+    slices: Vec<Bytes>,
+}
+
+/// A node alone that stopped with block 3 decided but not committed, its block and the log's entry.
+async fn stopped_while_deciding(cluster: &mut Cluster) -> (Bytes, Logged) {
+    let node = &mut cluster.nodes[0];
+    *node.chain.hang_at.lock().unwrap() = Some(3);
+    node.start().await;
+    node.chain.hangs(LIMIT).await;
+    node.stop().await;
+    *node.chain.hang_at.lock().unwrap() = None;
+    let log = std::fs::read(node.config.data_folder.join("proposals.log")).unwrap();
+    let logged = Logged::decode(&mut &log[36..]).unwrap();
+    let block = node.chain.sent_block(3);
+    assert_eq!((logged.height, Some(logged.hash)), (3, consensus::slices::block_hash(&block)));
+    (block, logged)
+}
+
+fn log_more(node: &Node, entries: impl IntoIterator<Item = Logged>) {
+    let path = node.config.data_folder.join("proposals.log");
+    let mut log = std::fs::read(&path).unwrap();
+    for entry in entries {
+        let entry = alloy_rlp::encode(&entry);
+        log.extend_from_slice(&(entry.len() as u32).to_be_bytes());
+        log.extend_from_slice(keccak256(&entry).as_slice());
+        log.extend_from_slice(&entry);
+    }
+    std::fs::write(&path, log).unwrap();
+}
+
+/// What came last under the header of the block that was voted for is another body: it was written while it was being refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_body_in_the_log_takes_no_block_s_place() {
+    let shape = Shape { weights: vec![1], turn_blocks: 5, payload_bytes: 10, timing: TIMING };
+    let mut cluster = Cluster::new(&shape);
+    let (block, logged) = stopped_while_deciding(&mut cluster).await;
+    let node = &mut cluster.nodes[0];
+    log_more(node, [Logged { block: Lie::Body.about(&block), slices: Vec::new(), ..logged }]);
+    node.start().await;
+    node.chain.reaches(4, LIMIT).await;
+    node.stop().await;
+}
+
+/// Dozens of rounds failed after the one whose block is decided in the end, as in a partition that heals.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_that_made_room_for_others_can_still_be_decided() {
+    let shape = Shape { weights: vec![1], turn_blocks: 5, payload_bytes: 10, timing: TIMING };
+    let mut cluster = Cluster::new(&shape);
+    let (block, logged) = stopped_while_deciding(&mut cluster).await;
+    let Logged { height, leader, hash, .. } = logged;
+    let node = &mut cluster.nodes[0];
+    let others = (1..40).map(|round| {
+        let block = toy::later(&block, u64::from(round));
+        let hash = consensus::slices::block_hash(&block).unwrap();
+        Logged { height, round, leader, hash, block, slices: Vec::new() }
+    });
+    log_more(node, others);
+    node.start().await;
+    node.chain.reaches(4, LIMIT).await;
+    node.stop().await;
+    assert_eq!(node.chain.blocks()[2].hash, hash);
+}
+
+/// Two of three peers tell a false history: it costs them their standing, and the node nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_false_history_is_held_against_its_teller() {
+    for lie in [Lie::Body, Lie::Header] {
+        let shape = Shape { weights: vec![1; 4], turn_blocks: 5, payload_bytes: 10, timing: TIMING };
+        let mut cluster = Cluster::started(&shape).await;
+        cluster.reach(3).await;
+        cluster.nodes[3].stop().await;
+        let tip = cluster.nodes[0].chain.blocks().len() as u64 + 40;
+        cluster.reach(tip).await;
+        for liar in &cluster.nodes[..2] {
+            *liar.chain.lie.lock().unwrap() = Some(lie);
+        }
+        cluster.nodes[3].start().await;
+        cluster.nodes[3].chain.reaches(tip, LIMIT).await;
+        // At the head a block may be checked that is just being committed.
+        let checked = cluster.nodes[3].chain.checked.lock().unwrap().clone();
+        let refused = checked.iter().filter(|(height, _, valid)| *height < tip && !valid).count();
+        let told: usize = cluster.nodes[..2].iter().map(|node| node.chain.lies.load(Ordering::Relaxed)).sum();
+        println!("{lie:?}: {told} blocks told falsely, {refused} executed in vain");
+        assert_eq!(refused, 0, "a false block was executed");
+        cluster.stop().await;
+        cluster.assert_equal(tip);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,7 @@
 //! A chain small enough to read: blocks of a header and a payload, kept in memory.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -8,7 +9,7 @@ use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 use async_trait::async_trait;
 use consensus::{AppError, Application, Built, Candidate, Evidence, Refusal, Turn, slices};
-use protocol::{CommitCertificate, Domain, Height, Leadership, SequencerSet, Slice};
+use protocol::{CommitCertificate, Domain, Height, Leadership, SequencerSet, Slice, SliceBody};
 use tokio::sync::{Notify, watch};
 
 #[derive(RlpEncodable, RlpDecodable, Clone, Debug, PartialEq)]
@@ -17,7 +18,21 @@ pub(crate) struct ToyHeader {
     pub(crate) parent: B256,
     pub(crate) leader: Address,
     pub(crate) timestamp_ms: u64,
+    /// Hash of the payload.
+    pub(crate) root: B256,
 }
+
+/// What a node tells peers that catch up instead of the truth.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lie {
+    /// Another body under the decided header.
+    Body,
+    /// Another header, which nobody can judge yet.
+    Header,
+}
+
+/// A timestamp that [`ToyChain`] cannot judge.
+const UNSEEN: u64 = u64::MAX;
 
 #[derive(RlpEncodable, RlpDecodable, Clone, Debug, PartialEq)]
 pub(crate) struct ToyBlock {
@@ -59,6 +74,10 @@ pub(crate) struct ToyChain {
     pub(crate) checked: Mutex<Vec<(u64, B256, bool)>>,
     blocks: Mutex<Vec<Committed>>,
     pub(crate) evidence: Mutex<Vec<Evidence>>,
+    /// How its history is told to peers.
+    pub(crate) lie: Mutex<Option<Lie>>,
+    /// Blocks told so.
+    pub(crate) lies: AtomicUsize,
     head: watch::Sender<u64>,
 }
 
@@ -91,6 +110,8 @@ impl ToyChain {
             checked: Mutex::default(),
             blocks: Mutex::new(Vec::new()),
             evidence: Mutex::new(Vec::new()),
+            lie: Mutex::default(),
+            lies: AtomicUsize::new(0),
             head: watch::channel(0).0,
         })
     }
@@ -121,6 +142,19 @@ impl ToyChain {
         self.leadership(self.head().next()).unwrap().leaders[0]
     }
 
+    /// Our own block of a height that one round decided, from its slices.
+    pub(crate) fn sent_block(&self, height: u64) -> Bytes {
+        let sent = self.sent.lock().unwrap();
+        let mut stream = Vec::new();
+        for slice in sent.iter().filter(|slice| slice.height.0 == height) {
+            match &slice.body {
+                SliceBody::Data(data) => stream.extend_from_slice(data),
+                SliceBody::Last(header) => return protocol::slice::assemble(&stream, header).unwrap().1,
+            }
+        }
+        panic!("height {height} was not sent")
+    }
+
     fn judge(&self, candidate: Candidate) -> Result<(), Refusal> {
         let mut blind = self.blind.lock().unwrap();
         if blind.0 == candidate.height.0 && blind.1 > 0 {
@@ -129,6 +163,12 @@ impl ToyChain {
         }
         let block =
             ToyBlock::decode(&mut candidate.block.as_ref()).map_err(|error| Refusal::Invalid(error.to_string()))?;
+        if block.header.timestamp_ms == UNSEEN {
+            return Err(Refusal::Unable("its time has not come".into()));
+        }
+        if !self.is_whole(&candidate.block) {
+            return Err(Refusal::Invalid("payload".into()));
+        }
         let blocks = self.blocks.lock().unwrap();
         if candidate.height.0 != blocks.len() as u64 + 1 {
             return Err(Refusal::Unable("not the next height".into()));
@@ -140,6 +180,28 @@ impl ToyChain {
         }
         Ok(())
     }
+}
+
+impl Lie {
+    pub(crate) fn about(self, block: &Bytes) -> Bytes {
+        let mut block = ToyBlock::decode(&mut block.as_ref()).unwrap();
+        match self {
+            Self::Body => block.payload.push(Bytes::from_static(b"more")),
+            Self::Header => block.header.timestamp_ms = UNSEEN,
+        }
+        alloy_rlp::encode(&block).into()
+    }
+}
+
+/// The same block, some milliseconds later.
+pub(crate) fn later(block: &Bytes, ms: u64) -> Bytes {
+    let mut block = ToyBlock::decode(&mut block.as_ref()).unwrap();
+    block.header.timestamp_ms += ms;
+    alloy_rlp::encode(&block).into()
+}
+
+fn root(payload: &[Bytes]) -> B256 {
+    keccak256(payload.concat())
 }
 
 #[async_trait]
@@ -175,7 +237,8 @@ impl Application for ToyChain {
             let parent = blocks.last().map_or(B256::ZERO, |last| last.hash);
             let parent_ms = blocks.last().map_or(0, |last| last.header.timestamp_ms);
             let due = now_ms().max(parent_ms + self.interval_ms);
-            (ToyHeader { height: turn.height.0, parent, leader: self.own, timestamp_ms: due }, parent_ms)
+            let root = root(&[vec![7; self.payload_bytes].into()]);
+            (ToyHeader { height: turn.height.0, parent, leader: self.own, timestamp_ms: due, root }, parent_ms)
         };
         // Two pieces, with the rest of the interval between them.
         let mut stream = header.timestamp_ms.to_be_bytes().to_vec();
@@ -203,6 +266,10 @@ impl Application for ToyChain {
 
     fn sent(&self, slice: &Slice) {
         self.sent.lock().unwrap().push(slice.clone());
+    }
+
+    fn is_whole(&self, block: &Bytes) -> bool {
+        ToyBlock::decode(&mut block.as_ref()).is_ok_and(|block| block.header.root == root(&block.payload))
     }
 
     async fn validate(&self, candidate: Candidate) -> Result<(), Refusal> {
@@ -233,7 +300,14 @@ impl Application for ToyChain {
 
     async fn decided(&self, height: Height) -> Option<(Bytes, CommitCertificate)> {
         let at = usize::try_from(height.0.checked_sub(1)?).ok()?;
-        self.blocks.lock().unwrap().get(at).map(|block| (block.block.clone(), block.certificate.clone()))
+        let lie = *self.lie.lock().unwrap();
+        let blocks = self.blocks.lock().unwrap();
+        let found = blocks.get(at)?;
+        let block = lie.map(|lie| {
+            self.lies.fetch_add(1, Ordering::Relaxed);
+            lie.about(&found.block)
+        });
+        Some((block.unwrap_or_else(|| found.block.clone()), found.certificate.clone()))
     }
 
     async fn evidence(&self, evidence: Vec<Evidence>) -> Result<(), AppError> {

@@ -178,6 +178,33 @@ async fn peers_know_each_others_signer_and_heads() {
     nodes[1].peers_until("binding gone", |peers| peers[0].signer.is_none()).await;
 }
 
+/// A sequencer that runs for months, and one whose signer is changed.
+#[tokio::test]
+async fn a_binding_is_renewed_changed_and_ends_without_a_new_connection() {
+    let nodes = line(2).await;
+    let (ours, theirs) = (&nodes[0].handle, &nodes[1]);
+    let sees = |seed: Option<u8>| {
+        let signer = seed.map(|seed| signing::address_of(&key(seed)));
+        let is_member = seed.is_some_and(|seed| seed <= 3);
+        move |peers: &[PeerInfo]| peers[0].signer == signer && peers[0].member == is_member
+    };
+    theirs.peers_until("the first binding", sees(Some(1))).await;
+    let sign = |seed, seconds: i64| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let expires = now.saturating_add_signed(seconds);
+        Some(PeerBinding::sign(&domain(), &key(seed), &ours.local_peer_id(), expires).unwrap())
+    };
+    ours.set_binding(sign(3, 3_600));
+    theirs.peers_until("another signer", sees(Some(3))).await;
+    ours.set_binding(sign(3, -1));
+    theirs.peers_until("an old one ends it", sees(None)).await;
+    ours.set_binding(sign(3, 7_200));
+    theirs.peers_until("renewed", sees(Some(3))).await;
+    ours.set_binding(sign(9, 3_600));
+    theirs.peers_until("a signer outside the set", sees(Some(9))).await;
+    assert_eq!(theirs.handle.peers()[0].score, 0, "nothing of it is an offence");
+}
+
 #[tokio::test]
 async fn blocks_are_served_and_refusals_told() {
     let nodes = line(2).await;

@@ -260,7 +260,7 @@ fn run(steps: Vec<Step>, limits: Limits, mut model: Option<Model>) {
                 account.nonce += up;
                 account.balance = covers.map_or(rich(0).balance, |fee_cap| U256::from(21_000 * fee_cap + 7));
                 let AccountView { nonce, balance, .. } = *account;
-                let update = AccountUpdate { address: sender(from), nonce, balance };
+                let update = AccountUpdate { address: sender(from), nonce, balance, is_delegated: false };
                 let events = pool.on_block(&[update], base_fee, now_ms);
                 if let Some(model) = &mut model {
                     let expected = model.block(sender(from), nonce, balance, now_ms);

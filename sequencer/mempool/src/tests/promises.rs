@@ -46,7 +46,7 @@ fn a_risen_data_fee_drops_what_cannot_be_paid_and_parks_what_follows() {
     assert_eq!((pool.status().pending, pool.status().queued), (0, 1));
     assert_eq!(pool.content_of(sender(1)).queued[0].hash(), after);
     // A block that makes the sender rich brings nothing back; a new transaction does.
-    pool.on_block(&[AccountUpdate { address: sender(1), nonce: 0, balance: U256::MAX }], 1_000, 0);
+    pool.on_block(&[AccountUpdate { address: sender(1), nonce: 0, balance: U256::MAX, is_delegated: false }], 1_000, 0);
     assert!(add(&mut pool, priced(1, 0, 5_000, 1), rich(0)).unwrap().pending);
     assert_eq!(pool.next_nonce(sender(1)), Some(2));
 }
@@ -170,7 +170,7 @@ fn whoever_delegates_itself_has_at_most_one_other_in_flight() {
         let refused = add(&mut pool, set_code(own, nonce, 6_000, &[3]), rich(0)).unwrap_err();
         assert_eq!(refused, PoolError::AuthorityReserved, "nonce {nonce}");
     }
-    pool.on_block(&[AccountUpdate { address: own, nonce: 1, balance: rich(0).balance }], 1_000, 0);
+    pool.on_block(&[AccountUpdate { address: own, nonce: 1, balance: rich(0).balance, is_delegated: false }], 1_000, 0);
     add(&mut pool, set_code(own, 2, 6_000, &[3]), rich(1)).unwrap();
     assert_eq!(add(&mut pool, plain(own, 3, 5_000), rich(1)).unwrap_err(), PoolError::InFlightLimit);
     // What is in flight may be replaced.
@@ -203,6 +203,48 @@ fn what_was_parked_before_an_account_was_delegated_does_not_come_in_with_one_mor
     assert_eq!(add(&mut pool, priced(1, 3, 5_000, 1), delegated).unwrap_err(), PoolError::InFlightLimit);
     assert_eq!(pool.status().pending, 0);
     assert_eq!(add(&mut pool, priced(1, 3, 5_000, 1), rich(3)).unwrap().events.len(), 4);
+}
+
+#[test]
+fn a_block_makes_one_parked_transaction_of_a_delegated_account_executable_at_a_time() {
+    let update = |nonce, is_delegated| AccountUpdate { address: sender(1), nonce, balance: U256::MAX, is_delegated };
+    let best = |pool: &Pool| pool.best(1_000).map(|tx| tx.envelope.nonce()).collect::<Vec<_>>();
+    let mut pool = pool_of(Limits::default());
+    for nonce in [4, 5, 6, 8] {
+        add(&mut pool, priced(1, nonce, 5_000, 1), rich(3)).unwrap();
+    }
+    // Another leader's block delegates the account and uses the nonce before them.
+    let events = pool.on_block(&[update(4, true)], 1_000, 0);
+    assert_eq!((best(&pool), events.len()), (vec![4], 1));
+    assert_eq!((pool.status().pending, pool.status().queued), (1, 3));
+    let delegated = AccountView { code: SenderCode::Delegated, ..rich(4) };
+    for nonce in [5, 7] {
+        assert_eq!(add(&mut pool, priced(1, nonce, 9_000, 90), delegated).unwrap_err(), PoolError::InFlightLimit);
+    }
+    // A view from before that block changes nothing.
+    add(&mut pool, priced(1, 4, 9_000, 90), rich(4)).unwrap();
+    assert_eq!(best(&pool), [4]);
+    pool.on_block(&[update(5, true)], 1_000, 0);
+    assert_eq!(best(&pool), [5]);
+    // The builder could not execute it: the next has to wait for its nonce.
+    pool.remove(pool.content_of(sender(1)).pending[0].hash(), Removal::Invalid);
+    assert_eq!((best(&pool), pool.status().queued), (vec![], 2));
+    add(&mut pool, priced(1, 5, 5_000, 1), delegated).unwrap_err();
+    let events = pool.on_block(&[update(6, false)], 1_000, 0);
+    assert_eq!((best(&pool), events.len()), (vec![6], 1), "delegated no more");
+}
+
+#[test]
+fn a_block_that_delegates_an_account_leaves_one_of_its_transactions_executable() {
+    let mut pool = pool_of(Limits::default());
+    for nonce in 0..4 {
+        add(&mut pool, priced(1, nonce, 5_000, 1), rich(0)).unwrap();
+    }
+    let update = |nonce, is_delegated| AccountUpdate { address: sender(1), nonce, balance: U256::MAX, is_delegated };
+    pool.on_block(&[update(1, true)], 1_000, 0);
+    assert_eq!((pool.best(1_000).count(), pool.status().pending, pool.status().queued), (1, 1, 2));
+    pool.on_block(&[update(1, false)], 1_000, 0);
+    assert_eq!((pool.best(1_000).count(), pool.status().pending), (3, 3));
 }
 
 #[test]

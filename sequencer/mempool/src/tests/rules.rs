@@ -202,7 +202,7 @@ fn bytes_of_an_account_are_bounded() {
     add(&mut pool, data(1, 5_000, 90_000), rich(0)).unwrap();
     add(&mut pool, priced(2, 0, 5_000, 1), rich(0)).unwrap();
     // What leaves makes room again.
-    pool.on_block(&[AccountUpdate { address: sender(1), nonce: 1, balance: U256::MAX }], 1_000, 0);
+    pool.on_block(&[AccountUpdate { address: sender(1), nonce: 1, balance: U256::MAX, is_delegated: false }], 1_000, 0);
     add(&mut pool, data(2, 5_000, 100_000), rich(1)).unwrap();
 }
 
@@ -278,7 +278,12 @@ fn blocks_use_nonces_and_drop_the_unaffordable() {
     let mut pool = pool();
     let hashes: Vec<B256> =
         (0..4).map(|nonce| add(&mut pool, priced(1, nonce, 5_000, 1), rich(0)).unwrap().hash).collect();
-    let update = |nonce, balance: u64| AccountUpdate { address: sender(1), nonce, balance: U256::from(balance) };
+    let update = |nonce, balance: u64| AccountUpdate {
+        address: sender(1),
+        nonce,
+        balance: U256::from(balance),
+        is_delegated: false,
+    };
     let events = pool.on_block(&[update(1, u64::MAX)], 2_000, 0);
     assert_eq!(events, [dropped(hashes[0], Removal::NonceUsed)]);
     assert_eq!(pool.next_nonce(sender(1)), Some(4));
@@ -340,7 +345,7 @@ fn best_skips_a_sender_whose_transaction_failed_and_resumes_a_block() {
     assert!(order(pool.best(50_001)).is_empty(), "nobody pays that base fee");
     // A snapshot does not change with the pool.
     let snapshot = pool.best(1_000);
-    pool.on_block(&[AccountUpdate { address: sender(1), nonce: 2, balance: U256::MAX }], 1_000, 0);
+    pool.on_block(&[AccountUpdate { address: sender(1), nonce: 2, balance: U256::MAX, is_delegated: false }], 1_000, 0);
     assert_eq!(order(snapshot).len(), 5);
     assert_eq!(order(pool.best(1_000)).len(), 3);
 }

@@ -255,3 +255,18 @@ async fn a_node_waits_for_the_snapshots_of_the_epoch_it_opens() {
         }
     }
 }
+
+/// A restart reads from L1 only what came after.
+#[test]
+fn what_was_read_of_l1_is_there_after_a_restart() {
+    let node = Node::new();
+    let changed = l1_block(CHANGE).snapshots.clone();
+    node.chain.epochs().keep(&[], CHANGE - 1).unwrap();
+    node.chain.epochs().keep(&changed, CHANGE).unwrap();
+    node.chain.epochs().keep(&[], CHANGE + 1).unwrap();
+    let restarted = Epochs::new(node.chain.genesis().clone(), node.chain.store().clone());
+    assert_eq!(restarted.restore().unwrap(), CHANGE + 1);
+    assert_eq!(restarted.snapshots(), changed);
+    let empty = Node::new();
+    assert_eq!(empty.chain.epochs().restore().unwrap(), empty.chain.genesis().origin.number);
+}

@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use alloy_primitives::B256;
+use batcher::ports::{self, BatchMessage, Incoming};
 use network::{DecidedBlock, HeadStatus, Multiaddr, Network, NetworkConfig, NetworkEvent, NetworkHandle, PeerLimits};
-use protocol::{CommitCertificate, CompactSignature, Height, Round, block::CommitSignature};
+use protocol::{BatchHeader, BatchIndex, CommitCertificate, CompactSignature, Height, Round, block::CommitSignature};
 use rpc::RpcConfig;
 use tokio::sync::{mpsc, watch};
 
@@ -50,14 +51,23 @@ async fn swarm(
     Network::start(config).await.unwrap()
 }
 
-fn serve(node: &Node, (network, events): (NetworkHandle, mpsc::Receiver<NetworkEvent>), sync: Option<Arc<Sync>>) {
+fn serve(node: &Node, swarm: (NetworkHandle, mpsc::Receiver<NetworkEvent>), sync: Option<Arc<Sync>>) {
+    serve_batches(node, swarm, sync, None);
+}
+
+fn serve_batches(
+    node: &Node,
+    (network, events): (NetworkHandle, mpsc::Receiver<NetworkEvent>),
+    sync: Option<Arc<Sync>>,
+    batches: Option<mpsc::Sender<Incoming>>,
+) {
     let peers = Peers {
         network,
         chain: node.chain.clone(),
         transactions: node.transactions.clone(),
         open: node.open.clone(),
         vitals: node.vitals.clone(),
-        batches: None,
+        batches,
         sync,
     };
     tokio::spawn(async move {
@@ -127,9 +137,46 @@ async fn a_forged_body_under_a_true_certificate_stops_nobody() {
     serve(&follower, ours, Some(sync));
     until(PATIENCE, "the liar is asked", || *asked.borrow()).await;
     until(PATIENCE, "the liar is doubted", || follower.vitals.progress(0).is_none()).await;
+    until(PATIENCE, "the liar is blamed", || handle.peers().iter().any(|peer| peer.score < 0)).await;
     let theirs = swarm(9, vec![address(&handle)], HeadStatus::default()).await;
     serve(&honest, theirs, None);
     until(PATIENCE, "the follower has what there is", || follower.chain.head().header.number == 1).await;
+}
+
+/// Followers forward what a member signed without an opinion: the peer that sent it is not to blame for what a sequencer thinks of it,
+/// and what is of no use goes no further.
+#[tokio::test(flavor = "multi_thread")]
+async fn batch_messages_that_are_bad_or_ignored_go_no_further_and_cost_their_sender_nothing() {
+    let sequencer = start(RpcConfig::default()).await;
+    let sender = swarm(11, Vec::new(), HeadStatus::default()).await;
+    let ours = swarm(12, vec![address(&sender.0)], HeadStatus::default()).await;
+    let mut behind = swarm(13, vec![address(&ours.0)], HeadStatus::default()).await;
+    let (batches, mut incoming) = mpsc::channel(8);
+    let handle = ours.0.clone();
+    serve_batches(&sequencer, ours, None, Some(batches));
+    let greeted =
+        |handle: &NetworkHandle, count| handle.peers().iter().filter(|peer| peer.heads.is_some()).count() >= count;
+    until(PATIENCE, "all know each other", || greeted(&handle, 2) && greeted(&behind.0, 1)).await;
+    for (index, verdict) in [(1, ports::Verdict::Bad), (2, ports::Verdict::Ignored), (3, ports::Verdict::Good)] {
+        let header = BatchHeader { index, ..BatchHeader::default() };
+        let (hash, digest) = (header.hash(), genesis().domain().digest(&header));
+        let signature = CompactSignature::sign(&key(1), &digest).unwrap();
+        let message = network::BatchSignature { index: BatchIndex(index), hash, signature };
+        sender.0.publish_signature(message).unwrap();
+        let taken = tokio::time::timeout(PATIENCE, incoming.recv()).await.expect("a message in time").unwrap();
+        let BatchMessage::Signature(taken_message) = &taken.message else { panic!("a signature was sent") };
+        assert_eq!((taken_message.batch, taken_message.signer), (hash, account(1)));
+        (taken.judge)(verdict);
+    }
+    let arrived = async {
+        loop {
+            if let Some(NetworkEvent::BatchSignature { signature, .. }) = behind.1.recv().await {
+                return signature.index.0;
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(PATIENCE, arrived).await.expect("the good one is forwarded"), 3);
+    assert!(handle.peers().iter().all(|peer| peer.score == 0));
 }
 
 /// A sequencer gets its blocks from consensus, and is ready or not by what peers can show.

@@ -1,6 +1,9 @@
 //! Catching up with peers and with L1, as RPC shows it.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use alloy_primitives::{B256, U256};
 use jsonrpsee::{
@@ -14,7 +17,7 @@ use rpc::RpcConfig;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
-use super::chain::{account, start, until};
+use super::chain::{Node, account, start, until};
 use crate::{batches::HeadsKeeper, run::watch_l1};
 
 /// For whatever is awaited here.
@@ -107,35 +110,101 @@ async fn an_l1_block_counts_as_worked_through_when_the_blocks_of_its_batches_are
     watching.abort();
 }
 
+/// Three batches of a block each, in L1 blocks 8, 100 and 101; only the first is final.
+async fn batches() -> (Node, [SubmittedBatch; 3]) {
+    let node = start(RpcConfig::default()).await;
+    let store = node.chain.store().clone();
+    for _ in 0..3 {
+        node.mine(&[]).await;
+    }
+    let mut parent = B256::ZERO;
+    let batches = [(1, 8), (2, 100), (3, 101)].map(|(index, number)| {
+        let mut batch = batch(store.block_hash(index).unwrap().unwrap());
+        (batch.header.index, batch.header.firstHeight, batch.header.lastHeight) = (index, index, index);
+        (batch.header.parentHash, batch.place.number) = (parent, number);
+        (batch.hash, batch.l1_hash) = (batch.header.hash(), B256::repeat_byte(number as u8));
+        parent = batch.hash;
+        batch
+    });
+    let keeper = HeadsKeeper::new(store);
+    for batch in &batches {
+        keeper.on_event(&L1Event::BatchIncluded(batch.clone())).unwrap();
+    }
+    keeper.settle(50).unwrap();
+    (node, batches)
+}
+
+/// The node starts anew, and finds these blocks on L1.
+async fn restarted(node: &Node, on_l1: &[u64]) -> (HeadsKeeper, u64) {
+    let keeper = HeadsKeeper::new(node.chain.store().clone());
+    let asked = AtomicU64::new(0);
+    let hash_at = |number: u64| {
+        asked.fetch_add(1, Ordering::Relaxed);
+        std::future::ready(on_l1.contains(&number).then(|| B256::repeat_byte(number as u8)))
+    };
+    keeper.keep_unfinal(hash_at).await.unwrap();
+    (keeper, asked.into_inner())
+}
+
+fn heads(node: &Node) -> (u64, u64) {
+    let heads = node.chain.store().heads();
+    (heads.safe.height, heads.finalized.height)
+}
+
+#[tokio::test]
+async fn safe_stays_over_a_start_while_l1_has_its_batch() {
+    let (node, batches) = batches().await;
+    assert_eq!(heads(&node), (3, 1));
+    let (keeper, asked) = restarted(&node, &[8, 100, 101]).await;
+    assert_eq!((heads(&node), asked), ((3, 1), 1), "one question");
+    // L1 tells of everything again: nothing moves, before and after.
+    keeper.confirm(99).unwrap();
+    for batch in &batches {
+        keeper.on_event(&L1Event::BatchIncluded(batch.clone())).unwrap();
+        keeper.settle(50).unwrap();
+        keeper.confirm(batch.place.number).unwrap();
+        assert_eq!(heads(&node), (3, 1));
+    }
+    keeper.settle(100).unwrap();
+    assert_eq!(heads(&node), (3, 2));
+}
+
 /// L1 dropped the newest batch while the node was down: what L1 has instead comes to the heads, and nothing else.
 #[tokio::test]
 async fn a_batch_that_l1_dropped_meanwhile_is_not_taken_for_final_after_a_start() {
-    let node = start(RpcConfig::default()).await;
+    let (node, batches) = batches().await;
     let store = node.chain.store().clone();
-    let keeper = HeadsKeeper::new(store.clone());
-    for _ in 0..2 {
-        node.mine(&[]).await;
-    }
-    let hash = |height| store.block_hash(height).unwrap().unwrap();
-    let first = batch(hash(1));
-    let dropped = {
-        let mut next = batch(hash(2));
-        (next.header.index, next.header.firstHeight, next.header.lastHeight) = (2, 2, 2);
-        (next.header.parentHash, next.place.number) = (first.header.hash(), 100);
-        next
-    };
-    for batch in [first, dropped] {
-        keeper.on_event(&L1Event::BatchIncluded(batch)).unwrap();
-    }
+    let (keeper, _) = restarted(&node, &[8, 100]).await;
     keeper.settle(50).unwrap();
-    assert_eq!((store.heads().safe.height, store.heads().finalized.height), (2, 1));
-
-    let restarted = HeadsKeeper::new(store.clone());
-    restarted.forget_unfinal().unwrap();
-    restarted.settle(200).unwrap();
-    assert_eq!((store.heads().safe.height, store.heads().finalized.height), (1, 1));
-    assert_eq!(store.last_batch().unwrap().unwrap().header.index, 1, "the final one stays");
+    assert_eq!((heads(&node), store.last_batch().unwrap().unwrap().header.index), ((2, 1), 2), "as far as L1 has them");
+    let (keeper, _) = restarted(&node, &[8]).await;
+    keeper.settle(200).unwrap();
+    assert_eq!((heads(&node), store.last_batch().unwrap().unwrap().header.index), ((1, 1), 1), "the final one stays");
     // Twice is as good as once.
-    restarted.forget_unfinal().unwrap();
-    assert_eq!(restarted.final_batch().unwrap().index, 1);
+    let (keeper, asked) = restarted(&node, &[]).await;
+    assert_eq!((keeper.final_batch().unwrap().index, asked), (1, 0));
+    keeper.on_event(&L1Event::BatchIncluded(batches[1].clone())).unwrap();
+    keeper.settle(50).unwrap();
+    assert_eq!(heads(&node), (2, 1));
+}
+
+/// A reorg between the question and the first look at the head: nobody tells of a batch that was dropped before it was seen.
+#[tokio::test]
+async fn a_batch_that_l1_drops_during_the_start_is_noticed() {
+    let (node, batches) = batches().await;
+    let (keeper, _) = restarted(&node, &[8, 100, 101]).await;
+    keeper.on_event(&L1Event::BatchIncluded(batches[0].clone())).unwrap();
+    keeper.confirm(99).unwrap();
+    assert_eq!(heads(&node), (3, 1), "L1 is not read so far yet");
+    keeper.confirm(100).unwrap();
+    assert_eq!(heads(&node), (1, 1));
+    // Another batch in the place of a known one.
+    let (node, batches) = self::batches().await;
+    let (keeper, _) = restarted(&node, &[8, 100, 101]).await;
+    let mut other = batches[1].clone();
+    other.header.depositCount += 1;
+    other.hash = other.header.hash();
+    keeper.on_event(&L1Event::BatchIncluded(other)).unwrap();
+    keeper.settle(50).unwrap();
+    assert_eq!(heads(&node), (2, 1), "what followed the other one is gone");
 }

@@ -5,7 +5,7 @@ use protocol::{
     BatchCertificate, BatchHeader, CommitCertificate, CommitSignature, CompactSignature, Height, Round,
     state::{AccountDiff, StateDiff, StateReader},
 };
-use store::{AccountProof, BatchInclusion, BatchRecord, LogFilter, Store, StoreError, TransactionLocation};
+use store::{AccountProof, BatchInclusion, BatchRecord, LogFilter, MAX_SETS, Store, StoreError, TransactionLocation};
 
 use crate::fixture::{address, config, create, diff_of, log, next_block, plain, slot};
 
@@ -173,6 +173,26 @@ fn batches_and_evidence_are_kept() {
     assert_eq!(store.evidence(10).unwrap(), [(evidence, Bytes::from_static(b"two votes"))]);
     store.remove_evidence(&evidence).unwrap();
     assert_eq!(store.evidence(10).unwrap(), []);
+}
+
+#[test]
+fn sets_are_kept_with_how_far_l1_was_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, genesis) = create(folder.path());
+    assert_eq!((store.sets_through().unwrap(), store.sets().unwrap()), (None, vec![]));
+    let sets = |numbers: &[u64]| -> Vec<_> {
+        numbers.iter().map(|number| (*number, Bytes::from(number.to_be_bytes().to_vec()))).collect()
+    };
+    store.put_sets(&sets(&[5, 300]), 400).unwrap();
+    store.put_sets(&[], 500).unwrap();
+    // A watcher begins a little early.
+    store.put_sets(&sets(&[300]), 300).unwrap();
+    drop(store);
+    let store = Store::open(folder.path(), genesis, &config()).unwrap();
+    assert_eq!((store.sets_through().unwrap(), store.sets().unwrap()), (Some(500), sets(&[5, 300])));
+    let many: Vec<u64> = (1_000..1_000 + MAX_SETS as u64).collect();
+    store.put_sets(&sets(&many), 100_000).unwrap();
+    assert_eq!(store.sets().unwrap(), sets(&many), "the oldest go");
 }
 
 #[test]
