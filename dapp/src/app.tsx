@@ -5,7 +5,7 @@ import { BlockPage } from './network/block';
 import { NetworkPage } from './network/overview';
 import { TransactionPage } from './network/transaction';
 import { link, type Route, useRoute } from './router';
-import { useL1Head, useSite } from './site';
+import { useL1Head, useRefreshPerBlock, useSite } from './site';
 import { OperatorPage } from './staking/operator';
 import { StakingPage } from './staking/overview';
 import { RegisterPage } from './staking/register';
@@ -20,6 +20,7 @@ export function App() {
   const route = useRoute();
   const area = AREA[route.page];
   const { config } = useSite();
+  useRefreshPerBlock();
   const place = JSON.stringify(route, (_, value: unknown) => (typeof value === 'bigint' ? value.toString() : value));
   useEffect(() => {
     document.title = `${area === 'network' ? 'Network' : 'Staking'} · ${config.name}`;

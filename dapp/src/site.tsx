@@ -1,6 +1,6 @@
 // What every part needs to know: the configuration, L1, and L1's newest block, which is what refreshes everything.
-import { useQuery } from '@tanstack/react-query';
-import { createContext, type ReactNode, useContext, useMemo } from 'react';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { createContext, type ReactNode, useContext, useEffect, useMemo } from 'react';
 import { type L1, l1Client, type SiteConfig } from './config';
 
 interface Site {
@@ -24,6 +24,10 @@ export function useSite(): Site {
 /** Time between two looks at L1's head. */
 const L1_POLL_MS = 1_000;
 
+/** Name of the head among all answers, and of what is read anew with each. */
+export const HEAD = ['l1', 'head'] as const;
+export const AT_HEAD = ['l1', 'at-head'] as const;
+
 export interface L1Head {
   number: bigint;
   timestamp: bigint;
@@ -34,7 +38,7 @@ export interface L1Head {
 export function useL1Head() {
   const { l1 } = useSite();
   return useQuery({
-    queryKey: ['l1', 'head'],
+    queryKey: HEAD,
     queryFn: async (): Promise<L1Head> => {
       const { number, timestamp } = await l1.getBlock();
       return { number, timestamp, offset: Number(timestamp) - Date.now() / 1_000 };
@@ -46,4 +50,11 @@ export function useL1Head() {
       return before && before.number === (fresh as L1Head).number ? before : fresh;
     },
   });
+}
+
+/** Reads anew what depends on L1's head. A read that still runs is not begun again: the next block comes soon. */
+export function useRefreshPerBlock() {
+  const queries = useQueryClient();
+  const number = useL1Head().data?.number;
+  useEffect(() => void queries.invalidateQueries({ queryKey: AT_HEAD }, { cancelRefetch: false }), [queries, number]);
 }

@@ -1,9 +1,9 @@
 // What L1 says about stake, read anew with every block, all of it at that block.
-import { keepPreviousData, useQuery } from '@tanstack/react-query';
+import { useQuery } from '@tanstack/react-query';
 import { type Address, getAbiItem, pad, type Log } from 'viem';
 import { metisAbi, rewardsAbi, sequencerSetAbi, stakingAbi } from '../abi.generated';
 import type { L1, SiteConfig } from '../config';
-import { useL1Head, useSite } from '../site';
+import { AT_HEAD, HEAD, type L1Head, useL1Head, useSite } from '../site';
 import type { ExitQueue } from './shares';
 
 /** Operators read at once. */
@@ -15,9 +15,7 @@ const REORG_BLOCKS = 64n;
 /** Time between two looks for events. */
 const EVENTS_POLL_MS = 4_000;
 
-type StakingRead<Name extends string> = Extract<(typeof stakingAbi)[number], { type: 'function'; name: Name }>;
-export type { StakingRead };
-
+/** Views of one block in as few calls as they fit into; no contract is needed for that. */
 async function together(l1: L1, blockNumber: bigint, contracts: readonly object[]) {
   return (await l1.multicall({ contracts: contracts as never, allowFailure: false, deployless: true, batchSize: CALL_BYTES, blockNumber })) as readonly never[];
 }
@@ -91,7 +89,7 @@ async function readOperators(l1: L1, config: SiteConfig, block: bigint): Promise
   }
 }
 
-async function readStaking(l1: L1, config: SiteConfig, block: bigint, time: bigint): Promise<Staking> {
+async function readStaking(l1: L1, config: SiteConfig, { number: block, timestamp: time }: L1Head): Promise<Staking> {
   const { staking, rewards } = config.contracts;
   const views = ['totalStaked', 'totalDelegated', 'totalUnbonding', 'MIN_STAKE', 'MAX_STAKE', 'maxWeight', 'whitelistEnabled', 'churnLimit', 'exitQueue', 'config'];
   const globals = [
@@ -109,17 +107,19 @@ async function readStaking(l1: L1, config: SiteConfig, block: bigint, time: bigi
   };
 }
 
-/** All stake, as of L1's newest block. */
-export function useStaking() {
+/** Something of L1's newest block: read again with each new one, kept while L1 does not answer. */
+function useAtHead<T>(key: readonly unknown[], read: (l1: L1, config: SiteConfig, head: L1Head) => Promise<T>, enabled = true) {
   const { l1, config } = useSite();
   const head = useL1Head().data;
   return useQuery({
-    queryKey: ['l1', 'staking', String(head?.number)],
-    queryFn: () => readStaking(l1, config, head?.number ?? 0n, head?.timestamp ?? 0n),
-    enabled: head !== undefined,
-    placeholderData: keepPreviousData,
+    queryKey: [...AT_HEAD, ...key],
+    queryFn: ({ client }) => read(l1, config, client.getQueryData<L1Head>(HEAD) as L1Head),
+    enabled: enabled && head !== undefined,
   });
 }
+
+/** All stake. */
+export const useStaking = () => useAtHead(['staking'], readStaking);
 
 /** A request on its way out, or a move that is still liable. */
 export interface Request {
@@ -176,26 +176,16 @@ async function readAccount(l1: L1, config: SiteConfig, block: bigint, account: A
 
 /** What an account has, and what it may claim. */
 export function useAccount(account: Address | undefined, staking: Staking | undefined) {
-  const { l1, config } = useSite();
-  return useQuery({
-    queryKey: ['l1', 'account', account, String(staking?.block)],
-    queryFn: () => readAccount(l1, config, staking?.block ?? 0n, account as Address, staking?.operators.map((operator) => operator.id) ?? []),
-    enabled: account !== undefined && staking !== undefined,
-    // What another account had is nobody's business here.
-    placeholderData: (before, query) => (query?.queryKey[2] === account ? before : undefined),
-  });
+  const operators = staking?.operators.map((operator) => operator.id) ?? [];
+  return useAtHead(
+    ['account', account], (l1, config, head) => readAccount(l1, config, head.number, account as Address, operators), account !== undefined && staking !== undefined,
+  );
 }
 
 /** Requests for an operator's self-stake: the contract lists them under its number. */
-export function useSelfRequests(id: bigint, block: bigint | undefined) {
-  const { l1, config } = useSite();
-  return useQuery({
-    queryKey: ['l1', 'self-requests', String(id), String(block)],
-    queryFn: () => readRequests(l1, config, block ?? 0n, pad(`0x${id.toString(16)}`, { size: 20 })),
-    enabled: block !== undefined,
-    placeholderData: keepPreviousData,
-  });
-}
+export const useSelfRequests = (id: bigint) => useAtHead(
+  ['self-requests', String(id)], (l1, config, head) => readRequests(l1, config, head.number, pad(`0x${id.toString(16)}`, { size: 20 })),
+);
 
 /** What only events tell: names, and who is which member of which snapshot. */
 export interface Directory {

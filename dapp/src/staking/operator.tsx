@@ -23,7 +23,7 @@ export function OperatorPage({ id }: { id: bigint }) {
   const batches = useBatches(RECORD_BATCHES).data;
   const { address } = useAccountOnL1();
   const account = useAccount(address, staking.data).data;
-  const selfRequests = useSelfRequests(id, staking.data?.block);
+  const selfRequests = useSelfRequests(id);
   const offset = useL1Head().data?.offset ?? 0;
   if (!staking.data) {
     return staking.isError ? <Failure what="The stake cannot be read from L1." error={staking.error} /> : <Loading what="the operator from L1" />;
