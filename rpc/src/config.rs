@@ -38,8 +38,10 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 pub const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Subscriptions of one WebSocket connection.
 pub const MAX_SUBSCRIPTIONS_PER_CONNECTION: u32 = 1_024;
-/// Unsent messages of one WebSocket connection before back-pressure.
-pub(crate) const WS_BUFFER: u32 = 1_024;
+/// Calls and batches of one WebSocket, or of one connection to the Unix socket, whose answers are not written yet.
+pub const MAX_LINE_CALLS: usize = 64;
+/// Unsent messages of one such connection's subscriptions before back-pressure.
+pub(crate) const WS_BUFFER: usize = 1_024;
 /// Installed filters of all clients together.
 pub const MAX_FILTERS: usize = 10_000;
 /// Addresses and topics that all installed filters and log subscriptions hold together, some 64 bytes each.

@@ -1,24 +1,29 @@
 //! A way into the server: who comes in, with which methods, within which limits.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
-
-use hyper::server::conn::http1;
-use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use jsonrpsee::{
-    Methods,
-    server::{ConnectionGuard, ServerConfig, StopHandle, TowerServiceBuilder},
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
+
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use jsonrpsee::{ConnectionId, Methods, server::StopHandle};
 use metrics::{Counter, counter};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
+    sync::Semaphore,
 };
-use tower::{layer::util::Identity, service_fn};
 use tower_http::cors::CorsLayer;
 
 use crate::{
+    calls::{Calls, Subscriber},
     clients::{Clients, Place},
-    http::{Access, Front},
+    http::{Access, Front, Running},
     middleware::Shared,
 };
 
@@ -30,11 +35,13 @@ const IDLE_LOOKS: u32 = 2;
 
 /// What all connections through one door share.
 pub(crate) struct Door {
-    pub(crate) config: ServerConfig,
     /// HTTP requests that run.
-    pub(crate) running: ConnectionGuard,
-    /// WebSockets, which the library serves and counts on its own.
-    pub(crate) sockets: TowerServiceBuilder<Identity, Identity>,
+    pub(crate) running: Running,
+    pub(crate) max_response_bytes: usize,
+    /// Places for WebSockets.
+    pub(crate) sockets: Arc<Semaphore>,
+    /// Connections on which somebody could subscribe so far.
+    pub(crate) lines: AtomicUsize,
     pub(crate) methods: Methods,
     pub(crate) cors: CorsLayer,
     pub(crate) access: Arc<Access>,
@@ -44,6 +51,16 @@ pub(crate) struct Door {
 }
 
 impl Door {
+    /// The methods for one connection.
+    pub(crate) fn calls(&self, subscriber: Option<Subscriber>) -> Calls {
+        Calls { methods: self.methods.clone(), max_response_bytes: self.max_response_bytes, subscriber }
+    }
+
+    /// A name for one more connection on which somebody may subscribe.
+    pub(crate) fn next_line(&self) -> ConnectionId {
+        ConnectionId(self.lines.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// Serves one connection until it ends, or until the server stops and what runs has been answered.
     pub(crate) async fn serve<I>(self: Arc<Self>, io: I, place: Place)
     where
@@ -52,7 +69,7 @@ impl Door {
         let (stopped, idle_timeout) = (self.stop.clone().shutdown(), self.idle_timeout);
         let front = Arc::new(Front::new(self, Arc::new(place)));
         let way_in = Arc::clone(&front);
-        let service = TowerToHyperService::new(service_fn(move |request| Arc::clone(&way_in).enter(request)));
+        let service = service_fn(move |request| Arc::clone(&way_in).enter(request));
         let connection = http1::Builder::new().serve_connection(TokioIo::new(io), service).with_upgrades();
         tokio::pin!(stopped, connection);
         // Looked at now and then: a timer for each request would cost each request.

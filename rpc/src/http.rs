@@ -4,34 +4,32 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body::Body;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use jsonrpsee::{
-    core::{BoxError, middleware::RpcServiceBuilder},
+    core::BoxError,
     server::{
-        ConnectionState, HttpBody, HttpRequest, HttpResponse,
-        http::{call_with_service_builder, response},
+        HttpBody, HttpRequest, HttpResponse,
+        http::{content_type_is_json, response},
     },
 };
-use tower::{
-    Layer, Service,
-    layer::util::{Identity, Stack},
-    service_fn,
-};
+use tower::{Layer, Service, service_fn};
 
 use crate::{
     Backend,
+    calls::{self, Calls},
     clients::Place,
     config::{AdminToken, MAX_REQUEST_BYTES, REQUEST_BODY_TIMEOUT},
     door::Door,
     ids::{self, Mask},
-    middleware::{Caller, GuardLayer, Silent, Transport},
+    middleware::{Caller, Guarded, Transport},
+    websocket,
 };
 
 /// Which names and web pages may reach the server.
@@ -142,45 +140,63 @@ async fn read<B: Incoming>(body: B) -> Result<Bytes, HttpResponse> {
     }
 }
 
-/// The answer with the ids as the client wrote them.
-async fn show_ids(answer: HttpResponse, mask: &Mask) -> Result<HttpResponse, BoxError> {
-    let (mut parts, body) = answer.into_parts();
-    let body = body.collect().await?.to_bytes();
-    parts.headers.remove(header::CONTENT_LENGTH);
-    Ok(HttpResponse::from_parts(parts, HttpBody::from(mask.show(&String::from_utf8_lossy(&body)))))
-}
-
 /// A request's body as it comes in.
 pub(crate) trait Incoming: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
 
 impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static> Incoming for B {}
 
-/// One connection's way in.
-pub(crate) struct Front {
-    door: Arc<Door>,
-    place: Arc<Place>,
-    /// A request came since somebody looked.
-    used: AtomicBool,
-    running: AtomicU32,
+/// Requests that run, of which there is a most.
+pub(crate) struct Running {
+    count: AtomicUsize,
+    most: usize,
 }
 
 /// Counts a request as running for as long as it lives.
-struct Running<'a>(&'a AtomicU32);
+struct Run<'a>(&'a AtomicUsize);
 
-impl Drop for Running<'_> {
+impl Drop for Run<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
+impl Running {
+    pub(crate) const fn new(most: usize) -> Self {
+        Self { count: AtomicUsize::new(0), most }
+    }
+
+    /// One more, if there is a place.
+    fn begin(&self) -> Option<Run<'_>> {
+        let before = self.count.fetch_add(1, Ordering::Relaxed);
+        let run = Run(&self.count);
+        (before < self.most).then_some(run)
+    }
+
+    fn any(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// One connection's way in.
+pub(crate) struct Front {
+    door: Arc<Door>,
+    place: Arc<Place>,
+    calls: Guarded<Calls>,
+    /// A request came since somebody looked.
+    used: AtomicBool,
+    running: Running,
+}
+
 impl Front {
-    pub(crate) const fn new(door: Arc<Door>, place: Arc<Place>) -> Self {
-        Self { door, place, used: AtomicBool::new(false), running: AtomicU32::new(0) }
+    pub(crate) fn new(door: Arc<Door>, place: Arc<Place>) -> Self {
+        let caller = Caller { place: Arc::clone(&place), transport: Transport::Http };
+        let calls = Guarded::new(door.calls(None), Arc::clone(&door.shared), caller);
+        Self { door, place, calls, used: AtomicBool::new(false), running: Running::new(usize::MAX) }
     }
 
     /// Whether a request runs, or one came since this was last asked.
     pub(crate) fn was_used(&self) -> bool {
-        self.used.swap(false, Ordering::Relaxed) || self.running.load(Ordering::Relaxed) > 0
+        self.used.swap(false, Ordering::Relaxed) || self.running.any()
     }
 
     /// Answers a request, with what browsers want to know if a web page sent it.
@@ -195,55 +211,40 @@ impl Front {
 
     async fn answer<B: Incoming>(self: Arc<Self>, request: HttpRequest<B>) -> Result<HttpResponse, BoxError> {
         self.used.store(true, Ordering::Relaxed);
-        self.running.fetch_add(1, Ordering::Relaxed);
-        let _running = Running(&self.running);
+        let _running = self.running.begin();
         let socket = request.headers().contains_key(header::UPGRADE);
         if let Some(response) = self.door.access.answer(&request, socket) {
             return Ok(response);
         }
-        if socket {
-            return Box::pin(Arc::clone(&self).upgrade(request)).await;
+        if websocket::is_asked_for(&request) {
+            return Ok(websocket::upgrade(&self.door, &self.place, request));
         }
-        let Some(place) = self.door.running.try_acquire() else { return Ok(response::too_many_requests()) };
-        let (parts, body) = request.into_parts();
+        let Some(_place) = self.door.running.begin() else { return Ok(response::too_many_requests()) };
         // Refused by what it announces, without reading it.
-        if body.size_hint().lower() > u64::from(MAX_REQUEST_BYTES) {
+        if request.body().size_hint().lower() > u64::from(MAX_REQUEST_BYTES) {
             return Ok(response::too_large(MAX_REQUEST_BYTES));
         }
-        let body = match read(body).await {
+        if request.method() != Method::POST {
+            return Ok(response::method_not_allowed());
+        }
+        if !content_type_is_json(&request) {
+            return Ok(response::unsupported_content_type());
+        }
+        let body = match read(request.into_body()).await {
             Ok(body) => body,
             Err(refusal) => return Ok(refusal),
         };
         let mask = ids::may_be_odd(&body).then(Mask::new);
         let body = mask.as_ref().and_then(|mask| mask.hide(&body)).map_or(body, Bytes::from);
-        let connection = ConnectionState::new(self.door.stop.clone(), 0, place);
-        let mut response = call_with_service_builder(
-            HttpRequest::from_parts(parts, Full::new(body)),
-            self.door.config.clone(),
-            connection,
-            self.door.methods.clone(),
-            self.guarded(Transport::Http),
-        )
-        .await;
-        if response.extensions().get::<Silent>().is_some() {
-            *response.body_mut() = HttpBody::empty();
+        let Some(answer) = calls::answer(&self.calls, &body).await else { return Ok(response::malformed()) };
+        // The answer has no body; the library would write `null`.
+        if answer.is_notification() {
+            return Ok(response::ok_response(HttpBody::empty()));
         }
-        match mask {
-            Some(mask) => show_ids(response, &mask).await,
-            None => Ok(response),
-        }
-    }
-
-    /// Turns the connection into a WebSocket.
-    async fn upgrade<B: Incoming>(self: Arc<Self>, request: HttpRequest<B>) -> Result<HttpResponse, BoxError> {
-        let service = self.door.sockets.clone().set_rpc_middleware(self.guarded(Transport::WebSocket));
-        service.build(self.door.methods.clone(), self.door.stop.clone()).call(request).await
-    }
-
-    /// What stands around every call.
-    fn guarded(&self, transport: Transport) -> RpcServiceBuilder<Stack<GuardLayer, Identity>> {
-        let caller = Caller { place: Arc::clone(&self.place), transport };
-        RpcServiceBuilder::new().layer(GuardLayer { shared: Arc::clone(&self.door.shared), caller })
+        Ok(match mask {
+            Some(mask) => response::ok_response(mask.show(answer.as_ref())),
+            None => response::from_method_response(answer),
+        })
     }
 }
 

@@ -1,7 +1,6 @@
 //! JSON-RPC over a Unix socket, as geth speaks it: JSON values one after the other, in both directions.
 //!
-//! Each connection is carried as a WebSocket connection inside the process, so that calls, batches, subscriptions and limits are
-//! those of the other transports.
+//! Calls, batches, subscriptions and limits are those of WebSockets.
 
 use std::{
     fs::Permissions,
@@ -13,26 +12,20 @@ use std::{
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::StreamExt;
-use soketto::{Incoming, handshake::Client as Handshake};
 use tokio::{
-    io::{AsyncWriteExt, DuplexStream, ReadHalf},
+    io::{AsyncWriteExt, ReadHalf},
     net::{UnixListener, UnixStream},
     sync::Semaphore,
 };
-use tokio_util::{
-    codec::{Decoder, FramedRead},
-    compat::TokioAsyncReadCompatExt,
-};
+use tokio_util::codec::{Decoder, FramedRead};
 
 use crate::{
     clients::Place,
-    config::{MAX_IPC_CONNECTIONS, MAX_REQUEST_BYTES, RESPONSE_BYTES_CEILING},
+    config::{MAX_IPC_CONNECTIONS, MAX_REQUEST_BYTES},
     door::Door,
-    ids::Mask,
+    line::Line,
 };
 
-/// Bytes under way inside the process, each direction of a connection.
-const PIPE: usize = 64 * 1024;
 /// Read and write for the owner alone.
 const MODE: u32 = 0o600;
 /// The answer to what is not JSON-RPC at all; the connection ends with it, since nothing says where the next value begins.
@@ -81,9 +74,7 @@ pub(crate) async fn listen(door: Arc<Door>, listener: UnixListener) {
         let Ok((stream, _)) = accepted else { continue };
         let door = Arc::clone(&door);
         tokio::spawn(async move {
-            let (near, far) = tokio::io::duplex(PIPE);
-            let ((), relayed) = tokio::join!(door.serve(near, Place::unlimited()), relay(stream, far));
-            if let Err(why) = relayed {
+            if let Err(why) = serve(&door, stream).await {
                 tracing::debug!(%why, "IPC connection failed");
             }
             drop(place);
@@ -91,47 +82,39 @@ pub(crate) async fn listen(door: Arc<Door>, listener: UnixListener) {
     }
 }
 
-/// Carries messages between a socket and a WebSocket until either ends.
-async fn relay(stream: UnixStream, inside: DuplexStream) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let mut handshake = Handshake::new(inside.compat(), "localhost", "/");
-    handshake.handshake().await?;
-    let mut websocket = handshake.into_builder();
-    websocket.set_max_message_size(usize::try_from(RESPONSE_BYTES_CEILING)?);
-    let (mut to_server, mut from_server) = websocket.finish();
+/// Serves one connection until either side ends it.
+async fn serve(door: &Door, stream: UnixStream) -> io::Result<()> {
     let (reading, mut writing) = tokio::io::split(stream);
     let mut values: FramedRead<ReadHalf<UnixStream>, Values> = FramedRead::new(reading, Values::default());
-    let mask = Mask::new();
-
+    let (line, mut outgoing) = Line::open(door, Arc::new(Place::unlimited()));
+    let stopped = door.stop.clone().shutdown();
     let ask = async {
         while let Some(value) = values.next().await {
-            let Ok(value) = value else { return Ok(true) };
-            let value = mask.hide(&value).map_or(value, Bytes::from);
-            match std::str::from_utf8(&value) {
-                Ok(text) => to_server.send_text(text).await?,
-                Err(_) => return Ok(true),
-            }
-            to_server.flush().await?;
+            let Ok(value) = value else { return true };
+            line.take(value).await;
         }
-        Ok::<bool, soketto::connection::Error>(false)
+        false
     };
     let answer = async {
-        let mut message = Vec::new();
         loop {
-            message.clear();
-            match from_server.receive(&mut message).await {
-                Ok(Incoming::Data(_)) => {}
-                Ok(Incoming::Pong(_)) => continue,
-                Ok(Incoming::Closed(_)) | Err(soketto::connection::Error::Closed) => return Ok(()),
-                Err(why) => return Err(io::Error::other(why)),
-            }
-            let text = mask.show(&String::from_utf8_lossy(&message));
+            let message = outgoing.next().await;
+            let mut text = outgoing.text(&message);
+            text.push('\n');
             writing.write_all(text.as_bytes()).await?;
-            writing.write_all(b"\n").await?;
         }
     };
-    let malformed = tokio::select! {
-        asked = ask => asked?,
-        answered = answer => return Ok(answered?),
+    let malformed = {
+        tokio::pin!(answer);
+        let malformed = tokio::select! {
+            malformed = ask => malformed,
+            failed = &mut answer => return failed,
+            // What has been asked is answered still.
+            () = stopped => false,
+        };
+        tokio::select! {
+            failed = &mut answer => return failed,
+            () = line.quiet() => malformed,
+        }
     };
     if malformed {
         writing.write_all(PARSE_ERROR).await?;

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   client ─► door (TCP, clients' connections) or ipc (Unix socket)
-//!                 ─► http (hosts, CORS, token, /healthz, /readyz, ids) ─► jsonrpsee (framing, connection limits)
+//!                 ─► http (hosts, CORS, token, /healthz, /readyz), for WebSockets and the Unix socket line (messages both ways)
+//!                 ─► ids, calls (calls and batches of a message)
 //!                 ─► middleware (clients' budgets, time limit, batch limit, metrics, geth's error texts)
 //!                       ─► registry ─► eth, net, web3, txpool, debug, trace, ots, horae, optimism, rpc, admin
 //!                                         │  args in, convert/views out
@@ -22,6 +23,7 @@
 mod admin;
 mod args;
 mod backend;
+mod calls;
 mod clients;
 pub mod config;
 mod context;
@@ -37,6 +39,7 @@ mod horae;
 mod http;
 mod ids;
 mod ipc;
+mod line;
 mod logs;
 mod middleware;
 pub mod model;
@@ -50,6 +53,7 @@ mod server;
 mod txpool;
 pub mod views;
 mod web3;
+mod websocket;
 
 pub use admin::{OperatedNode, Operator, Peer};
 pub use backend::Backend;

@@ -49,6 +49,7 @@ pub(crate) struct Standing {
 impl Standing {
     pub(crate) fn new(context: &Context, filter: Filter) -> RpcResult<Self> {
         check(&filter)?;
+        filter.block_option.ensure_valid_block_range().map_err(|_| no_range())?;
         let weight = u32::try_from(alternatives(&filter)).unwrap_or(u32::MAX);
         let place = Arc::clone(&context.alternatives).try_acquire_many_owned(weight);
         let place = place.map_err(|_| RpcError::Limit("too many log filters installed".to_owned()))?;
@@ -59,6 +60,11 @@ impl Standing {
     pub(crate) fn may_match(&self, bloom: Bloom) -> bool {
         alternatives(&self.filter) > BLOOM_ALTERNATIVES || self.filter.matches_bloom(bloom)
     }
+}
+
+/// For heights in the wrong order.
+fn no_range() -> RpcError {
+    RpcError::InvalidParams("invalid block range params".to_owned())
 }
 
 /// The heights a filter covers; `None` when that is no block at all.
@@ -73,7 +79,7 @@ fn range(context: &Context, filter: &Filter) -> RpcResult<Option<(u64, u64)>> {
             let from = context.number_of(from_block.unwrap_or(BlockNumberOrTag::Latest));
             let to = context.number_of(to_block.unwrap_or(BlockNumberOrTag::Latest));
             if from > to && from_block.is_some() && to_block.is_some() {
-                return Err(RpcError::InvalidParams("invalid block range params".to_owned()));
+                return Err(no_range());
             }
             let named = |block: &Option<BlockNumberOrTag>| block.and_then(|block| block.as_number());
             // What is not there yet is an error and not nothing: else a client that is ahead of its node loses logs.

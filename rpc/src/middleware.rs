@@ -3,7 +3,9 @@
 use std::{
     collections::HashMap,
     num::NonZeroU32,
+    pin::pin,
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -15,7 +17,6 @@ use jsonrpsee::{
     types::{ErrorObjectOwned, Id, Request, error::OVERSIZED_RESPONSE_CODE},
 };
 use metrics::{Counter, Gauge, Histogram};
-use tower::Layer;
 
 use crate::{
     clients::{LIGHT, Place},
@@ -93,11 +94,9 @@ impl Shared {
     }
 
     /// Errors that jsonrpsee would word in its own way, and calls beyond what the client may make.
-    fn refuse(&self, request: &Request<'_>, caller: &Caller) -> Option<ErrorObjectOwned> {
+    fn refuse(&self, name: &str, method: Option<&Method>, caller: &Caller) -> Option<ErrorObjectOwned> {
         /// Longest method name echoed back.
         const MAX_ECHO: usize = 64;
-        let name = request.method_name();
-        let method = self.methods.get(name);
         if !caller.place.admits(name, method.map_or(LIGHT, |method| method.cost)) {
             self.limited.increment(1);
             return Some(ErrorObjectOwned::owned(LIMIT_EXCEEDED, "too many requests from your address", None::<()>));
@@ -130,22 +129,7 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// Puts a [`Guarded`] around a service.
-#[derive(Clone)]
-pub(crate) struct GuardLayer {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) caller: Caller,
-}
-
-impl<S> Layer<S> for GuardLayer {
-    type Service = Guarded<S>;
-
-    fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { inner, shared: Arc::clone(&self.shared), caller: self.caller.clone() }
-    }
-}
-
-/// The service of one caller.
+/// The service of one caller, with all that stands around it.
 #[derive(Clone)]
 pub(crate) struct Guarded<S> {
     inner: S,
@@ -153,52 +137,71 @@ pub(crate) struct Guarded<S> {
     caller: Caller,
 }
 
-/// Tells the HTTP layer that the answer has no body; jsonrpsee would write `null`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Silent;
-
-fn silent() -> MethodResponse {
-    let mut response = MethodResponse::notification();
-    response.extensions_mut().insert(Silent);
-    response
+/// What is not answered.
+pub(crate) fn silent() -> MethodResponse {
+    MethodResponse::notification()
 }
 
 fn error(id: Id<'_>, code: i32, text: impl Into<String>) -> MethodResponse {
     MethodResponse::error(id, ErrorObjectOwned::owned(code, text, None::<()>))
 }
 
-/// One call within a time limit.
-async fn run<S>(service: &Guarded<S>, mut request: Request<'_>, limit: Duration) -> MethodResponse
+impl<S> Guarded<S> {
+    pub(crate) const fn new(inner: S, shared: Arc<Shared>, caller: Caller) -> Self {
+        Self { inner, shared, caller }
+    }
+}
+
+impl<S> Guarded<S>
 where
     S: RpcServiceT<MethodResponse = MethodResponse> + Send + Sync,
 {
-    let Guarded { inner, shared, caller } = service;
-    let started = Instant::now();
-    let _running = InFlight::new(&shared.in_flight);
-    let metrics = shared.methods.get(request.method_name()).map_or(&shared.unknown, |method| &method.metrics);
-    let response = if let Some(refusal) = shared.refuse(&request, caller) {
-        MethodResponse::error(request.id, refusal)
-    } else {
+    /// One call within the time of a request.
+    pub(crate) async fn run(&self, request: Request<'_>) -> MethodResponse {
+        self.run_within(request, self.shared.timeout, Instant::now()).await
+    }
+
+    /// One call that begins now, within a time limit.
+    async fn run_within(&self, request: Request<'_>, limit: Duration, started: Instant) -> MethodResponse {
+        let Self { shared, caller, .. } = self;
+        let _running = InFlight::new(&shared.in_flight);
+        let method = shared.methods.get(request.method_name());
+        let metrics = method.map_or(&shared.unknown, |method| &method.metrics);
+        let response = match shared.refuse(request.method_name(), method, caller) {
+            Some(refusal) => MethodResponse::error(request.id, refusal),
+            None => self.execute(request, limit, started).await,
+        };
+        metrics.seconds.record(started.elapsed());
+        if response.is_success() {
+            metrics.ok.increment(1)
+        } else {
+            metrics.failed.increment(1)
+        }
+        response
+    }
+
+    async fn execute(&self, mut request: Request<'_>, limit: Duration, started: Instant) -> MethodResponse {
         let id = request.id.clone().into_owned();
-        request.extensions_mut().insert(Deadline(started.checked_add(limit).unwrap_or(started)));
-        match tokio::time::timeout(limit, inner.call(request)).await {
+        if limit < self.shared.timeout {
+            request.extensions_mut().insert(Deadline(started.checked_add(limit).unwrap_or(started)));
+        }
+        let mut call = pin!(self.inner.call(request));
+        // Most calls are answered at once and need no timer.
+        let answered = match futures::poll!(call.as_mut()) {
+            Poll::Ready(response) => Ok(response),
+            Poll::Pending => tokio::time::timeout(limit.saturating_sub(started.elapsed()), call).await,
+        };
+        match answered {
             Ok(response) if response.as_error_code() == Some(OVERSIZED_RESPONSE_CODE) => {
                 error(id, RESPONSE_TOO_LARGE, "response too large")
             }
             Ok(response) => response,
             Err(_) => {
-                shared.timeouts.increment(1);
+                self.shared.timeouts.increment(1);
                 error(id, TIMEOUT, "request timed out")
             }
         }
-    };
-    metrics.seconds.record(started.elapsed());
-    if response.is_success() {
-        metrics.ok.increment(1)
-    } else {
-        metrics.failed.increment(1)
     }
-    response
 }
 
 impl<S> RpcServiceT for Guarded<S>
@@ -218,7 +221,7 @@ where
 
     fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         let service = self.clone();
-        async move { run(&service, request, service.shared.timeout).await }
+        async move { service.run(request).await }
     }
 
     fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
@@ -252,7 +255,7 @@ where
                         // The whole batch has one time limit; what is left of it when a call begins is that call's.
                         let left = shared.timeout.saturating_sub(started.elapsed());
                         let answer = match room {
-                            Some(_) => run(&service, request, left).await,
+                            Some(_) => service.run_within(request, left, Instant::now()).await,
                             None => MethodResponse::notification(),
                         };
                         (id, answer)
@@ -288,5 +291,58 @@ where
     /// Notifications are not executed: no method here has an effect that a client would want without its answer.
     fn notification<'a>(&self, _: Notification<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         std::future::ready(silent())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use jsonrpsee::types::ErrorCode;
+
+    use super::*;
+    use crate::clients::Place;
+
+    /// Counts calls and answers each at once.
+    #[derive(Clone, Default)]
+    struct Counting(Arc<AtomicUsize>);
+
+    impl RpcServiceT for Counting {
+        type MethodResponse = MethodResponse;
+        type NotificationResponse = MethodResponse;
+        type BatchResponse = MethodResponse;
+
+        fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            std::future::ready(MethodResponse::error(request.id, ErrorObjectOwned::from(ErrorCode::InternalError)))
+        }
+
+        fn batch<'a>(&self, _: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+            std::future::ready(silent())
+        }
+
+        fn notification<'a>(&self, _: Notification<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+            std::future::ready(silent())
+        }
+    }
+
+    fn guarded(inner: Counting) -> Guarded<Counting> {
+        let costs = [("eth_chainId", LIGHT)].into();
+        let shared = Arc::new(Shared::new(&costs, Duration::from_secs(1), 1_000_000));
+        let caller = Caller { place: Arc::new(Place::unlimited()), transport: Transport::Http };
+        Guarded::new(inner, shared, caller)
+    }
+
+    #[tokio::test]
+    async fn a_batch_lets_others_run_between_its_calls() {
+        let made = Counting::default();
+        let calls = (0..5).map(|id| Ok(BatchEntry::Call(Request::borrowed("eth_chainId", None, Id::Number(id)))));
+        let mut batch = pin!(guarded(made.clone()).batch(Batch::from(calls.collect())));
+        for answered in 1..=5 {
+            assert!(futures::poll!(batch.as_mut()).is_pending());
+            assert_eq!(made.0.load(Ordering::Relaxed), answered, "one call each time");
+        }
+        let Poll::Ready(answers) = futures::poll!(batch) else { panic!("nothing is left to do") };
+        assert_eq!(serde_json::from_str::<Vec<serde_json::Value>>(answers.as_ref()).unwrap().len(), 5);
     }
 }

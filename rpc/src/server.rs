@@ -1,32 +1,33 @@
 //! Puts the methods behind one port.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
 use http::{HeaderValue, Method};
 use jsonrpsee::{
-    core::{RegisterMethodError, traits::IdProvider},
-    server::{
-        BatchRequestConfig, ConnectionGuard, PingConfig, ServerBuilder, ServerConfig, ServerHandle, StopHandle,
-        stop_channel,
-    },
-    types::SubscriptionId,
+    core::RegisterMethodError,
+    server::{ServerHandle, StopHandle, stop_channel},
 };
-use tokio::{net::TcpListener, sync::broadcast::error::RecvError};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, broadcast::error::RecvError},
+};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::{
     Backend, admin,
     clients::Clients,
-    config::{
-        ADMIN, AdminToken, BATCH_PARSE_LIMIT, ClientLimits, MAX_REQUEST_BYTES, MAX_SUBSCRIPTIONS_PER_CONNECTION,
-        NAMESPACES, RpcConfig, WS_BUFFER,
-    },
+    config::{ADMIN, AdminToken, ClientLimits, NAMESPACES, RpcConfig},
     context::Context,
     debug,
     door::Door,
     eth, horae,
-    http::{Access, Names},
+    http::{Access, Names, Running},
     ipc,
     middleware::Shared,
     model::ChainEvent,
@@ -199,12 +200,12 @@ impl Builder<'_> {
         token: Option<AdminToken>,
     ) -> Result<Arc<Door>, StartError> {
         let (methods, costs) = methods(self.context, namespaces)?.finish()?;
-        let config = self.transport();
         let names = Names { origins: origins.to_vec(), hosts: self.config.allowed_hosts.clone() };
         Ok(Arc::new(Door {
-            running: ConnectionGuard::new(usize::try_from(self.config.max_connections).unwrap_or(usize::MAX)),
-            sockets: ServerBuilder::with_config(config.clone()).to_service_builder(),
-            config,
+            running: Running::new(usize::try_from(self.config.max_connections).unwrap_or(usize::MAX)),
+            max_response_bytes: self.config.max_response(),
+            sockets: Arc::new(Semaphore::new(usize::try_from(self.config.max_connections).unwrap_or(usize::MAX))),
+            lines: AtomicUsize::new(0),
             methods: methods.into(),
             cors: cors(origins)?,
             access: Arc::new(Access { backend: Arc::clone(&self.context.backend), names, token }),
@@ -212,19 +213,6 @@ impl Builder<'_> {
             idle_timeout: self.config.idle_timeout,
             stop: self.stop.clone(),
         }))
-    }
-
-    fn transport(&self) -> ServerConfig {
-        ServerConfig::builder()
-            .max_request_body_size(MAX_REQUEST_BYTES)
-            .max_response_body_size(u32::try_from(self.config.max_response()).unwrap_or(u32::MAX))
-            .max_connections(self.config.max_connections)
-            .max_subscriptions_per_connection(MAX_SUBSCRIPTIONS_PER_CONNECTION)
-            .set_batch_request_config(BatchRequestConfig::Limit(BATCH_PARSE_LIMIT))
-            .set_message_buffer_capacity(WS_BUFFER)
-            .enable_ws_ping(PingConfig::new())
-            .set_id_provider(HexIds)
-            .build()
     }
 }
 
@@ -282,15 +270,5 @@ async fn feed_pending(context: Arc<Context>) {
             Err(RecvError::Lagged(missed)) => tracing::debug!(missed, "pending filters missed events"),
             Err(RecvError::Closed) => return,
         }
-    }
-}
-
-/// Subscription ids as geth writes them: hex, and too large to guess.
-#[derive(Debug)]
-struct HexIds;
-
-impl IdProvider for HexIds {
-    fn next_id(&self) -> SubscriptionId<'static> {
-        format!("{:#x}", rand::random::<u128>()).into()
     }
 }

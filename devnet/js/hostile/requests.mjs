@@ -17,7 +17,7 @@ function normal([what, second, third, fourth, fifth]) {
     : [second, third, fourth];
   const ours = differs?.ours ?? code;
   // Subscriptions need a connection that stays.
-  return { what, body, onHttp: isCall && second === 'eth_subscribe' ? -32601 : ours, onWebSocket: differs?.ws ?? ours };
+  return { what, body, onHttp: isCall && second === 'eth_subscribe' ? -32601 : ours, onWebSocket: ours };
 }
 
 async function overHttp({ body, onHttp }) {

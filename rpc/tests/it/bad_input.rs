@@ -262,11 +262,11 @@ async fn malformed_requests_are_refused_and_the_server_lives() {
         body_case(&served, body.as_bytes(), *code).await;
         served.assert_alive().await;
     }
-    // Bytes that are not UTF-8; the last body has an id, so that it counts as a request that is no request.
+    // Bytes that are not UTF-8 are not JSON.
     for (bytes, code) in [
         (&b"\xff\xfe\x00"[..], -32700),
         (b"\0\0\0\0", -32700),
-        (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xc3\x28\"}", -32600),
+        (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xc3\x28\"}", -32700),
     ] {
         body_case(&served, bytes, code).await;
     }

@@ -50,6 +50,8 @@ async fn log_queries() {
     ] {
         assert_eq!(served.error("eth_getLogs", json!([filter])).await.0, code, "{filter}");
     }
+    let reversed = served.error("eth_newFilter", json!([{ "fromBlock": "0x2", "toBlock": "0x1" }])).await;
+    assert_eq!(reversed, (-32602, "invalid block range params".to_owned()), "it would never have news");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,5 +12,6 @@ mod methods;
 mod node;
 mod pending;
 mod schema;
+mod sockets;
 mod subscriptions;
 mod transport;

@@ -21,7 +21,7 @@ use revm_inspectors::access_list::AccessListInspector;
 
 use crate::{
     env::{ChainConfig, Ctx, ExecutionError},
-    guard::{Guarded, Interrupt, RecordingCost},
+    guard::{Guard, Guarded, Interrupt, RecordingCost},
     header,
     session::Session,
     words,
@@ -144,9 +144,9 @@ pub enum Failure {
     /// `REVERT` with its data.
     #[error("execution reverted")]
     Revert(Bytes),
-    /// Out of gas, invalid opcode and the like.
-    #[error("{}", words::halt(.0))]
-    Halt(OpHaltReason),
+    /// Out of gas, invalid opcode and the like; with geth's words for it.
+    #[error("{1}")]
+    Halt(OpHaltReason, String),
 }
 
 /// What a call did.
@@ -172,9 +172,9 @@ pub struct Estimate {
 /// A call could not be run, or an estimate could not be given.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The request itself is invalid (funds, fees, intrinsic gas); with its sender.
-    #[error("{}", words::invalid(.0, *.1))]
-    Invalid(InvalidTransaction, Address),
+    /// The request itself is invalid (funds, fees, intrinsic gas); with geth's words for it.
+    #[error("{1}")]
+    Invalid(InvalidTransaction, String),
     /// State overrides that contradict themselves.
     #[error("{0}")]
     Override(String),
@@ -235,7 +235,7 @@ pub fn estimate_gas(environment: &CallEnvironment, request: &CallRequest) -> Res
         outcome => outcome?,
     };
     if let Err(failure) = outcome.result {
-        let starved = matches!(failure, Failure::Halt(OpHaltReason::Base(HaltReason::OutOfGas(_))));
+        let starved = matches!(failure, Failure::Halt(OpHaltReason::Base(HaltReason::OutOfGas(_)), _));
         return Err(if starved { CallError::Allowance(high) } else { failure.into() });
     }
     let spent = outcome.gas_used.saturating_add(outcome.refund);
@@ -323,7 +323,7 @@ impl Simulation {
         let outcome = self.session.transact(rules, tx, inspector, |evm, tx| evm.inspect_one_tx(tx));
         guard.verdict()?;
         self.least_for_writes = guard.least_for_writes(gas);
-        Ok(outcome_of(outcome?.result))
+        Ok(outcome_of(outcome?.result, &guard))
     }
 
     /// `Some` outcome when the call succeeds with this gas, `None` when it fails for want of it or otherwise.
@@ -359,16 +359,20 @@ impl Simulation {
 /// Whether a call could not even begin with the gas it had.
 const fn wants_gas(error: &CallError) -> bool {
     use InvalidTransaction::{CallGasCostMoreThanGasLimit, GasFloorMoreThanGasLimit};
-    matches!(error, CallError::Invalid(CallGasCostMoreThanGasLimit { .. } | GasFloorMoreThanGasLimit { .. }, _))
+    matches!(error, CallError::Invalid(CallGasCostMoreThanGasLimit { .. } | GasFloorMoreThanGasLimit { .. }, ..))
 }
 
-pub(crate) fn outcome_of(result: ExecutionResult<OpHaltReason>) -> CallOutcome {
+/// What a run did that this guard has watched.
+pub(crate) fn outcome_of(result: ExecutionResult<OpHaltReason>, guard: &Guard) -> CallOutcome {
     let gas_used = result.tx_gas_used();
     let refund = result.gas().final_refunded();
     let (result, logs) = match result {
         ExecutionResult::Success { output, logs, .. } => (Ok(output.into_data()), logs),
         ExecutionResult::Revert { output, .. } => (Err(Failure::Revert(output)), Vec::new()),
-        ExecutionResult::Halt { reason, .. } => (Err(Failure::Halt(reason)), Vec::new()),
+        ExecutionResult::Halt { reason, .. } => {
+            let text = words::halt(&reason, guard.last());
+            (Err(Failure::Halt(reason, text)), Vec::new())
+        }
     };
     CallOutcome { result, gas_used, logs, refund }
 }

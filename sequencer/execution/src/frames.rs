@@ -7,46 +7,42 @@ use alloy_rpc_types_trace::{
     geth::{CallConfig, CallFrame, erc7562::Erc7562Frame},
     parity::TransactionTrace,
 };
-use revm::interpreter::{InstructionResult, Interpreter, interpreter::EthInterpreter, interpreter_types::Jumps};
+use revm::interpreter::{InstructionResult, Interpreter, interpreter::EthInterpreter};
 use revm_inspectors::tracing::types::CallTraceNode;
 
-use crate::{guard::ending, words};
+use crate::{
+    guard::ending,
+    words::{self, Instruction},
+};
 
 /// Why frames and instructions failed. Noted while they run: the library keeps revm's names only, and geth also tells the
 /// instruction and the height of the stack.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    /// What is asked for in the end; nothing else is kept.
+    /// Those of frames are asked for in the end; else they are not kept.
     of_frames: bool,
-    of_steps: bool,
-    /// The instruction that runs, and the words it found on the stack.
-    current: (u8, usize),
+    /// The instruction that runs.
+    current: Instruction,
     /// Of the instruction that has just ended its frame.
     last: Option<String>,
     frames: usize,
     /// Numbers of the frames that run, in the order in which they began.
     open: Vec<usize>,
     by_frame: HashMap<usize, String>,
-    /// Of the recorded instructions that failed, in their order.
-    steps: Vec<String>,
 }
 
 impl Faults {
-    pub(crate) fn new(of_frames: bool, of_steps: bool) -> Self {
-        Self { of_frames, of_steps, ..Self::default() }
+    pub(crate) fn new(of_frames: bool) -> Self {
+        Self { of_frames, ..Self::default() }
     }
 
     pub(crate) fn step(&mut self, interpreter: &Interpreter<EthInterpreter>) {
-        self.current = (interpreter.bytecode.opcode(), interpreter.stack.len());
+        self.current = Instruction::next(interpreter);
     }
 
-    pub(crate) fn step_end(&mut self, interpreter: &mut Interpreter<EthInterpreter>, recorded: bool) {
-        let (opcode, stack) = self.current;
+    pub(crate) fn step_end(&mut self, interpreter: &mut Interpreter<EthInterpreter>) {
         let failed = ending(interpreter).filter(|result| result.is_error());
-        self.last = failed.map(|result| words::fault(result, opcode, stack));
-        if self.of_steps && recorded {
-            self.steps.extend(self.last.clone());
-        }
+        self.last = failed.map(|result| words::fault(result, self.current, None));
     }
 
     pub(crate) fn enter(&mut self) {
@@ -55,7 +51,8 @@ impl Faults {
         self.last = None;
     }
 
-    pub(crate) fn leave(&mut self, result: InstructionResult, creates: bool) {
+    /// A frame ends; `refusal` is what a precompile said last.
+    pub(crate) fn leave(&mut self, result: InstructionResult, creates: bool, refusal: Option<&str>) {
         let Some(frame) = self.open.pop() else { return };
         if result.is_ok() || !self.of_frames {
             return;
@@ -64,7 +61,7 @@ impl Faults {
             (Some(fault), _) => fault,
             // No instruction failed: there is no gas to store what the last one returned.
             (None, InstructionResult::OutOfGas) if creates => "contract creation code storage out of gas".to_owned(),
-            (None, _) => words::fault(result, 0, 0),
+            (None, _) => words::fault(result, Instruction::default(), refusal),
         };
         self.by_frame.insert(frame, fault);
     }
@@ -74,9 +71,9 @@ impl Faults {
         self.by_frame.get(&number).cloned()
     }
 
-    /// Why recorded instructions failed, one after the other.
-    pub(crate) fn steps(&self) -> impl Iterator<Item = &String> {
-        self.steps.iter()
+    /// Why the instruction that has just ended failed, if it did.
+    pub(crate) fn last(&self) -> Option<&str> {
+        self.last.as_deref()
     }
 }
 

@@ -1,11 +1,11 @@
-//! Geth's tracers: the library's, each with what geth does otherwise.
+//! Geth's tracers: the library's, each with what geth does otherwise, and struct logs.
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap, rc::Rc};
 
 use alloy_primitives::{Address, Log, U256};
 use alloy_rpc_types_trace::{
     geth::{
-        CallConfig, CallFrame, DefaultFrame, GethDebugBuiltInTracerType, GethDebugTracerConfig, GethDebugTracerType,
+        CallConfig, CallFrame, GethDebugBuiltInTracerType, GethDebugTracerConfig, GethDebugTracerType,
         GethDebugTracingOptions, GethTrace, PreStateFrame, call::FlatCallFrame, mux::MuxFrame,
     },
     parity::{LocalizedTransactionTrace, TransactionTrace},
@@ -14,12 +14,12 @@ use op_revm::OpTransaction;
 use revm::{
     DatabaseRef, Inspector,
     context::{BlockEnv, Transaction, TxEnv},
-    interpreter::{CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter, interpreter::EthInterpreter},
+    interpreter::{
+        CallInputs, CallOutcome, CreateInputs, CreateOutcome, InstructionResult, Interpreter,
+        interpreter::EthInterpreter,
+    },
 };
-use revm_inspectors::tracing::{
-    DebugInspector, DebugInspectorError, TracingInspector, TracingInspectorConfig, TransactionContext,
-    types::CallTraceNode,
-};
+use revm_inspectors::tracing::{DebugInspector, DebugInspectorError, TransactionContext, types::CallTraceNode};
 use serde_json::Value;
 
 use crate::{
@@ -29,6 +29,7 @@ use crate::{
     guard::RecordingCost,
     overlay::Overlay,
     session::Transacted,
+    steps::StepLogger,
     trace::STEP_BYTES,
     words,
 };
@@ -42,9 +43,8 @@ pub(crate) struct GethTracer {
     members: Vec<Member>,
     /// The names of `muxTracer`'s members.
     names: Option<Vec<GethDebugTracerType>>,
-    /// Instructions that are still recorded (geth's `limit` of struct logs); later ones only run.
-    left: u64,
-    recording: bool,
+    /// Struct logs, which have no name: then there are no members.
+    steps: Option<StepLogger>,
     faults: Faults,
 }
 
@@ -70,7 +70,10 @@ fn tracer_error(error: DebugInspectorError) -> CallError {
 impl GethTracer {
     pub(crate) fn new(options: &GethDebugTracingOptions) -> Result<Self, CallError> {
         match &options.tracer {
-            None => Ok(Self::of(vec![Member::of_steps(options)], None, options.config.limit)),
+            None => {
+                let steps = Some(StepLogger::new(options.config));
+                Ok(Self { members: Vec::new(), names: None, steps, faults: Faults::default() })
+            }
             Some(GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::MuxTracer)) => {
                 let config = options.tracer_config.clone().into_mux_config();
                 let config = config.map_err(|_| tracer_error(DebugInspectorError::InvalidTracerConfig))?;
@@ -78,27 +81,39 @@ impl GethTracer {
                     Member::new(name.clone(), config.clone().unwrap_or_default())
                 };
                 let members = config.0.iter().map(member).collect::<Result<_, _>>()?;
-                Ok(Self::of(members, Some(config.0.into_keys().collect()), None))
+                Ok(Self::of(members, Some(config.0.into_keys().collect())))
             }
             Some(name) => {
                 let member = Member::new(name.clone(), options.tracer_config.clone())?;
-                Ok(Self::of(vec![member], None, None))
+                Ok(Self::of(vec![member], None))
             }
         }
     }
 
-    fn of(members: Vec<Member>, names: Option<Vec<GethDebugTracerType>>, limit: Option<u64>) -> Self {
-        let any = |shows: fn(&Member) -> bool| members.iter().any(shows);
-        let faults = Faults::new(any(Member::shows_frames), any(Member::shows_steps));
-        // Zero is no limit.
-        let left = limit.filter(|limit| *limit > 0).unwrap_or(u64::MAX);
-        Self { members, names, left, recording: false, faults }
+    fn of(members: Vec<Member>, names: Option<Vec<GethDebugTracerType>>) -> Self {
+        let faults = Faults::new(members.iter().any(Member::shows_frames));
+        Self { members, names, steps: None, faults }
     }
 
     /// What all of them record.
     pub(crate) fn cost(&self) -> RecordingCost {
-        let cost = self.members.iter().map(Member::cost).fold(RecordingCost::NONE, RecordingCost::and);
-        RecordingCost { most: self.left, ..cost }
+        let steps = self.steps.as_ref().map_or(RecordingCost::NONE, |steps| {
+            let options = steps.options();
+            RecordingCost {
+                entry: STEP_BYTES,
+                stack: options.is_stack_enabled(),
+                memory: options.is_memory_enabled(),
+                storage: options.is_storage_enabled(),
+                returned: options.is_return_data_enabled(),
+                ..RecordingCost::NONE
+            }
+        });
+        self.members.iter().map(Member::cost).fold(steps, RecordingCost::and)
+    }
+
+    /// Becomes true when no more instructions are recorded.
+    pub(crate) fn full(&self) -> Rc<Cell<bool>> {
+        self.steps.as_ref().map(StepLogger::full).unwrap_or_default()
     }
 
     /// Whether accounts that were touched are shown.
@@ -115,6 +130,9 @@ impl GethTracer {
         outcome: &Transacted,
         state: &mut Overlay,
     ) -> Result<GethTrace, CallError> {
+        if let Some(steps) = &mut self.steps {
+            return Ok(GethTrace::Default(steps.result(outcome)));
+        }
         let mut traces = Vec::new();
         for member in &mut self.members {
             traces.push(member.result(context, tx, block, outcome, state, &self.faults)?);
@@ -123,6 +141,16 @@ impl GethTracer {
             Some(names) => Ok(GethTrace::MuxTracer(MuxFrame(names.into_iter().zip(traces).collect()))),
             None => traces.pop().ok_or_else(|| tracer_error(DebugInspectorError::UnsupportedTracer)),
         }
+    }
+
+    fn enter(&mut self) {
+        self.faults.enter();
+        self.steps.iter_mut().for_each(StepLogger::enter);
+    }
+
+    fn leave(&mut self, context: &Ctx, result: InstructionResult, creates: bool) {
+        self.faults.leave(result, creates, context.local.precompile_error_message.as_deref());
+        self.steps.iter_mut().for_each(StepLogger::leave);
     }
 }
 
@@ -140,24 +168,9 @@ impl Member {
         Ok(Self { inspector: DebugInspector::new(options).map_err(tracer_error)?, include_empty, parity_errors })
     }
 
-    /// Struct logs.
-    fn of_steps(options: &GethDebugTracingOptions) -> Self {
-        let options = options.config;
-        let config = TracingInspectorConfig {
-            record_memory_snapshots: options.is_memory_enabled(),
-            ..TracingInspectorConfig::from_geth_config(&options)
-        };
-        let inspector = DebugInspector::Default(TracingInspector::new(config), options);
-        Self { inspector, include_empty: false, parity_errors: false }
-    }
-
     const fn shows_frames(&self) -> bool {
         use DebugInspector::{CallTracer, Erc7562Tracer, FlatCallTracer};
         matches!(self.inspector, CallTracer(..) | FlatCallTracer(..) | Erc7562Tracer(..))
-    }
-
-    const fn shows_steps(&self) -> bool {
-        matches!(self.inspector, DebugInspector::Default(..))
     }
 
     fn cost(&self) -> RecordingCost {
@@ -170,14 +183,6 @@ impl Member {
                 stack: true,
                 memory: true,
                 hashes: true,
-                ..RecordingCost::CALLS
-            },
-            DebugInspector::Default(_, options) => RecordingCost {
-                entry: STEP_BYTES,
-                stack: options.is_stack_enabled(),
-                memory: options.is_memory_enabled(),
-                storage: options.is_storage_enabled(),
-                returned: options.is_return_data_enabled(),
                 ..RecordingCost::CALLS
             },
             _ => RecordingCost::CALLS,
@@ -218,7 +223,6 @@ impl Member {
             other => CallError::Tracer(other.to_string()),
         })?;
         match &mut trace {
-            GethTrace::Default(frame) => complete(frame, outcome, faults),
             GethTrace::Erc7562Tracer(frame) => frames::explain(frame, faults),
             GethTrace::PreStateTracer(frame) if !self.include_empty => drop_empty(frame, state)?,
             _ => {}
@@ -245,16 +249,6 @@ fn localized(traces: Vec<TransactionTrace>, context: TransactionContext, block: 
     traces.into_iter().map(place).collect()
 }
 
-/// Without a frame (a plain transfer) the library knows neither gas nor outcome.
-fn complete(frame: &mut DefaultFrame, outcome: &Transacted, faults: &Faults) {
-    frame.gas = outcome.result.tx_gas_used();
-    frame.failed = !outcome.result.is_success();
-    let failed = frame.struct_logs.iter_mut().filter_map(|step| step.error.as_mut());
-    for (error, fault) in failed.zip(faults.steps()) {
-        error.clone_from(fault);
-    }
-}
-
 /// Takes accounts away that did not exist before the transaction.
 fn drop_empty(frame: &mut PreStateFrame, state: &Overlay) -> Result<(), CallError> {
     let before = match frame {
@@ -279,19 +273,18 @@ impl Inspector<Ctx> for GethTracer {
 
     fn step(&mut self, interpreter: &mut Interpreter<EthInterpreter>, context: &mut Ctx) {
         self.faults.step(interpreter);
-        self.recording = self.left > 0;
-        if self.recording {
-            self.left = self.left.saturating_sub(1);
-            self.members.iter_mut().for_each(|member| member.inspector.step(interpreter, context));
+        if let Some(steps) = &mut self.steps {
+            steps.step(interpreter, context.journaled_state.inner.depth);
         }
+        self.members.iter_mut().for_each(|member| member.inspector.step(interpreter, context));
     }
 
     fn step_end(&mut self, interpreter: &mut Interpreter<EthInterpreter>, context: &mut Ctx) {
-        self.faults.step_end(interpreter, self.recording);
-        // Paired with the step before it: without sub-calls in between, since those end before their caller's step does.
-        if self.recording {
-            self.members.iter_mut().for_each(|member| member.inspector.step_end(interpreter, context));
+        self.faults.step_end(interpreter);
+        if let Some(steps) = &mut self.steps {
+            steps.step_end(interpreter, context, self.faults.last());
         }
+        self.members.iter_mut().for_each(|member| member.inspector.step_end(interpreter, context));
     }
 
     fn log(&mut self, context: &mut Ctx, log: Log) {
@@ -299,22 +292,22 @@ impl Inspector<Ctx> for GethTracer {
     }
 
     fn call(&mut self, context: &mut Ctx, inputs: &mut CallInputs) -> Option<CallOutcome> {
-        self.faults.enter();
+        self.enter();
         self.members.iter_mut().find_map(|member| member.inspector.call(context, inputs))
     }
 
     fn call_end(&mut self, context: &mut Ctx, inputs: &CallInputs, outcome: &mut CallOutcome) {
-        self.faults.leave(outcome.result.result, false);
+        self.leave(context, outcome.result.result, false);
         self.members.iter_mut().for_each(|member| member.inspector.call_end(context, inputs, outcome));
     }
 
     fn create(&mut self, context: &mut Ctx, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
-        self.faults.enter();
+        self.enter();
         self.members.iter_mut().find_map(|member| member.inspector.create(context, inputs))
     }
 
     fn create_end(&mut self, context: &mut Ctx, inputs: &CreateInputs, outcome: &mut CreateOutcome) {
-        self.faults.leave(outcome.result.result, true);
+        self.leave(context, outcome.result.result, true);
         self.members.iter_mut().for_each(|member| member.inspector.create_end(context, inputs, outcome));
     }
 

@@ -1,6 +1,8 @@
 //! What stands before every inspector: it ends executions in time, and counts what is recorded of them.
 
 use std::{
+    cell::Cell,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -26,6 +28,7 @@ use revm::{
 use crate::{
     call::{CALL_STIPEND, CallError},
     env::Ctx,
+    words::Instruction,
 };
 
 /// Instructions between two looks at the interrupt flag.
@@ -94,8 +97,6 @@ pub(crate) struct RecordingCost {
     pub(crate) returned: bool,
     /// Each hash shows what was hashed, also one that failed.
     pub(crate) hashes: bool,
-    /// Instructions that are recorded; later ones only run.
-    pub(crate) most: u64,
 }
 
 impl RecordingCost {
@@ -111,7 +112,6 @@ impl RecordingCost {
         storage: false,
         returned: false,
         hashes: false,
-        most: u64::MAX,
     };
     /// Calls and logs are recorded.
     pub(crate) const CALLS: Self = Self { recorders: 1, ..Self::NONE };
@@ -129,7 +129,6 @@ impl RecordingCost {
             storage: self.storage || other.storage,
             returned: self.returned || other.returned,
             hashes: self.hashes || other.hashes,
-            most: self.most.min(other.most),
         }
     }
 }
@@ -148,7 +147,11 @@ pub(crate) struct Guard {
     countdown: u32,
     left: usize,
     cost: RecordingCost,
+    /// No more instructions are recorded.
+    full: Rc<Cell<bool>>,
     stop: Option<Stop>,
+    /// The instruction that began last.
+    last: Instruction,
     /// Calls and creations seen, the transaction's own included.
     frames: usize,
     /// Gas spent before the last storage write of the transaction's own frame, with that frame's limit.
@@ -165,11 +168,23 @@ impl Guard {
             countdown: CLOCK_PERIOD,
             left: bytes,
             cost,
+            full: Rc::default(),
             stop: None,
+            last: Instruction::default(),
             frames: 0,
             write: None,
             slots: AddressMap::default(),
         }
+    }
+
+    /// Counts instructions until this becomes true.
+    pub(crate) fn until(self, full: Rc<Cell<bool>>) -> Self {
+        Self { full, ..self }
+    }
+
+    /// The instruction that ended the execution, if one did.
+    pub(crate) const fn last(&self) -> Instruction {
+        self.last
     }
 
     /// Bytes that may still be recorded.
@@ -263,12 +278,12 @@ impl Guard {
 
     fn step(&mut self, interpreter: &mut Interpreter<EthInterpreter>) {
         let opcode = interpreter.bytecode.opcode();
+        self.last = Instruction::next(interpreter);
         self.look(opcode);
         if opcode == op::SSTORE {
             self.write = Some((interpreter.gas.total_gas_spent(), interpreter.gas.limit()));
         }
-        if self.cost.entry > 0 && self.cost.most > 0 {
-            self.cost.most = self.cost.most.saturating_sub(1);
+        if self.cost.entry > 0 && !self.full.get() {
             self.charge_step(opcode, interpreter);
         }
         if self.stop.is_some() {

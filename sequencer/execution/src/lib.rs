@@ -39,6 +39,7 @@ mod precompiles;
 mod recover;
 mod session;
 mod simulate;
+mod steps;
 mod trace;
 mod verify;
 mod words;

@@ -42,6 +42,9 @@ struct Entry {
 /// Parent state plus changes. One writer: the EVM of one block or call.
 pub(crate) struct Overlay {
     parent: Arc<dyn StateReader>,
+    /// The block below: of the one worked on and those after it, which the store may have, `BLOCKHASH` knows nothing (as geth),
+    /// also when a call believes to be higher.
+    below: u64,
     /// Blocks that `BLOCKHASH` must know even before the store does: the parent, and simulated ones.
     hashes: BTreeMap<u64, B256>,
     accounts: AddressMap<Entry>,
@@ -61,6 +64,7 @@ impl Overlay {
     pub(crate) fn new(parent: Arc<dyn StateReader>, parent_number: u64, parent_hash: B256, codes: &CodeCache) -> Self {
         Self {
             parent,
+            below: parent_number,
             hashes: BTreeMap::from([(parent_number, parent_hash)]),
             accounts: AddressMap::default(),
             code: B256Map::default(),
@@ -225,6 +229,7 @@ impl DatabaseRef for Overlay {
     fn block_hash_ref(&self, number: u64) -> Result<B256, ReadError> {
         match self.hashes.get(&number) {
             Some(hash) => Ok(*hash),
+            None if number > self.below => Ok(B256::ZERO),
             None => Ok(self.parent.block_hash(number)?),
         }
     }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use alloy_primitives::Address;
 use op_revm::OpSpecId;
 use revm::{
-    handler::{EthPrecompiles, PrecompileProvider},
+    context_interface::{ContextTr, LocalContextTr},
+    handler::{EthPrecompiles, PrecompileProvider, precompile_output_to_interpreter_result},
     interpreter::{CallInputs, InterpreterResult},
     primitives::hardfork::SpecId,
 };
@@ -62,13 +63,19 @@ impl PrecompileProvider<Ctx> for Precompiles {
     }
 
     fn run(&mut self, context: &mut Ctx, inputs: &CallInputs) -> Result<Option<InterpreterResult>, String> {
-        match self.changes.get(&inputs.bytecode_address) {
-            None => self.mainnet.run(context, inputs),
-            Some(None) => Ok(None),
-            Some(Some(origin)) => {
-                self.mainnet.run(context, &CallInputs { bytecode_address: *origin, ..inputs.clone() })
-            }
+        let address = match self.changes.get(&inputs.bytecode_address) {
+            None => inputs.bytecode_address,
+            Some(None) => return Ok(None),
+            Some(Some(origin)) => *origin,
+        };
+        let Some(precompile) = self.mainnet.precompiles.get(&address) else { return Ok(None) };
+        let output = precompile.execute(&inputs.input.as_bytes(context), inputs.gas_limit, inputs.reservoir);
+        let output = output.map_err(|why| why.to_string())?;
+        // As revm's own, except that the reason is kept at every depth: traces show it.
+        if let Some(why) = output.halt_reason().filter(|why| !why.is_oog()) {
+            context.local_mut().set_precompile_error_context(why.to_string());
         }
+        Ok(Some(precompile_output_to_interpreter_result(output, inputs.gas_limit)))
     }
 
     fn warm_addresses(&self) -> Box<impl Iterator<Item = Address>> {

@@ -24,6 +24,7 @@ use crate::{
     guard::{Guard, Interrupt, RecordingCost},
     overlay::Overlay,
     precompiles::Precompiles,
+    words::{self, Asked},
 };
 
 /// What one transaction did: its result and the changes it made, which are not in the session's state yet.
@@ -147,12 +148,12 @@ impl Session {
         let Some(overlay) = self.overlay.take() else {
             return Err(ExecutionError::Evm("session used after a failure".into()).into());
         };
-        let sender = tx.base.caller;
         let pays_l1 = tx.enveloped_tx.as_ref().is_some_and(|encoded| !encoded.is_empty());
         let mut block = self.block_env();
         if self.free_calls && cfg.disable_base_fee {
             block.basefee = 0;
         }
+        let asked = Asked::of(&tx.base, block.basefee);
         let mut evm = env::evm(cfg, block, overlay, self.precompiles.clone(), inspector);
         if !pays_l1 {
             // Neither does a deposit: the fee's parameters need not be read.
@@ -163,7 +164,10 @@ impl Session {
         self.overlay = Some(evm.into_state());
         match outcome {
             Ok(result) => Ok(Transacted { result, state }),
-            Err(EVMError::Transaction(OpTransactionError::Base(reason))) => Err(CallError::Invalid(reason, sender)),
+            Err(EVMError::Transaction(OpTransactionError::Base(reason))) => {
+                let text = words::invalid(&reason, asked);
+                Err(CallError::Invalid(reason, text))
+            }
             Err(other) => Err(fatal(other).into()),
         }
     }

@@ -28,7 +28,7 @@ use crate::{
     header::next_base_fee,
     overlay::Overlay,
     session::Session,
-    words,
+    words::{self, Asked},
 };
 
 /// Blocks of one simulation, those filled in between included (geth's figure).
@@ -240,10 +240,10 @@ impl Simulation<'_> {
             return invalid(-38026, format!("the calls used up the gas that one request may use ({CALL_GAS_CAP})"));
         }
         let gas = gas.min(self.gas_left);
-        if let Some(reason) = self.wrong_nonce(call)? {
-            return refused(&reason, call.from, gas);
-        }
         let env = self.session.tx_env(call, gas).map_err(CallError::from)?;
+        if let Some(reason) = self.wrong_nonce(call)? {
+            return refused(&reason, &words::invalid(&reason, Asked::of(&env.base, 0)), gas);
+        }
         let transaction = unsigned(call, env.base.nonce, gas, self.config.chain_id);
         let mut rules = self.session.call_rules(call.max_fee_per_gas > 0);
         if self.options.validation {
@@ -261,11 +261,11 @@ impl Simulation<'_> {
         guard.verdict()?;
         self.bytes_left = guard.left();
         let outcome = match outcome {
-            Err(CallError::Invalid(reason, sender)) => return refused(&reason, sender, gas),
+            Err(CallError::Invalid(reason, text)) => return refused(&reason, &text, gas),
             other => other?,
         };
         self.session.overlay().map_err(CallError::from)?.commit(outcome.state);
-        let outcome = outcome_of(outcome.result);
+        let outcome = outcome_of(outcome.result, &guard);
         self.gas_left = self.gas_left.saturating_sub(outcome.gas_used);
         Ok((transaction, outcome))
     }
@@ -283,8 +283,8 @@ impl Simulation<'_> {
 }
 
 /// Geth's form of a transaction that cannot be executed.
-fn refused<T>(reason: &InvalidTransaction, sender: Address, gas: u64) -> Result<T, SimulateError> {
-    invalid(code_of(reason), format!("err: {} (supplied gas {gas})", words::invalid(reason, sender)))
+fn refused<T>(reason: &InvalidTransaction, text: &str, gas: u64) -> Result<T, SimulateError> {
+    invalid(code_of(reason), format!("err: {text} (supplied gas {gas})"))
 }
 
 /// The execution API's codes for transactions that cannot be executed.

@@ -7,4 +7,5 @@ mod fixture;
 mod hostile;
 mod recovery;
 mod simulations;
+mod steps;
 mod traces;

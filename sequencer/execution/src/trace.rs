@@ -29,7 +29,7 @@ use crate::{
     env::{self, ChainConfig, Ctx},
     frames,
     geth::GethTracer,
-    guard::{Guarded, Interrupt, RecordingCost},
+    guard::{Guard, Guarded, Interrupt, RecordingCost},
     overlay::Overlay,
     session::{Session, Transacted},
     words,
@@ -201,7 +201,8 @@ impl Replay {
         match recording {
             Recording::Geth(options) => {
                 let mut tracer = GethTracer::new(options)?;
-                let outcome = self.run(rules, tx.clone(), tracer.cost(), &mut tracer)?;
+                let guard = self.session.guard(self.left, tracer.cost()).until(tracer.full());
+                let outcome = self.run(rules, tx.clone(), guard, &mut tracer)?;
                 if tracer.shows_state() {
                     self.charge_state(&outcome)?;
                 }
@@ -233,7 +234,7 @@ impl Replay {
             memory: steps,
             ..RecordingCost::CALLS
         };
-        let outcome = self.run(rules, tx, cost, &mut tracer)?;
+        let outcome = self.run(rules, tx, self.session.guard(self.left, cost), &mut tracer)?;
         if types.contains(&TraceType::StateDiff) {
             self.charge_state(&outcome)?;
         }
@@ -256,10 +257,9 @@ impl Replay {
         &mut self,
         rules: CfgEnv<OpSpecId>,
         tx: OpTransaction<TxEnv>,
-        cost: RecordingCost,
+        mut guard: Guard,
         tracer: &mut I,
     ) -> Result<Transacted, CallError> {
-        let mut guard = self.session.guard(self.left, cost);
         let inspector = Guarded::new(&mut guard, tracer);
         let outcome = self.session.transact(rules, tx, inspector, |evm, tx| evm.inspect_one_tx(tx));
         guard.verdict()?;

@@ -232,7 +232,11 @@ pub(crate) fn exec_request(request: &TransactionRequest) -> execution::CallReque
         to: request.to.and_then(|kind| kind.to().copied()),
         gas: request.gas,
         max_fee_per_gas: request.gas_price.or(request.max_fee_per_gas).unwrap_or_default(),
-        max_priority_fee_per_gas: request.gas_price.map_or(request.max_priority_fee_per_gas, |_| None),
+        // Without a price of the old kind the fee is of the new one, also when only its cap is named.
+        max_priority_fee_per_gas: match request.gas_price {
+            Some(_) => None,
+            None => Some(request.max_priority_fee_per_gas.unwrap_or_default()),
+        },
         value: request.value.unwrap_or_default(),
         data: request.input.input().cloned().unwrap_or_default(),
         nonce: request.nonce,

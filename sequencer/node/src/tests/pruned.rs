@@ -93,6 +93,25 @@ async fn pruned_states_are_refused_and_the_capabilities_say_so() {
     assert_eq!(error(&node, "eth_getProof", proof(proofs - 1)).await, beyond);
     assert_eq!(error(&node, "eth_getProof", proof(state - 1)).await, missing(state - 1));
 
+    // The oldest block whose body is there, and nothing before it but the genesis block.
+    let oldest = node.call("eth_getBlockByNumber", json!(["earliest", false])).await;
+    assert_eq!(oldest["number"], hex(bodies));
+    assert_eq!(oldest, node.call("eth_getBlockByNumber", json!([hex(bodies), false])).await);
+    let receipts = node.call("eth_getBlockReceipts", json!(["earliest"])).await;
+    assert_eq!(receipts[0]["blockHash"], oldest["hash"]);
+    let range = json!([{ "fromBlock": "earliest", "toBlock": "latest" }]);
+    let logs = node.call("eth_getLogs", range).await;
+    let heights: Vec<&Value> = logs.as_array().unwrap().iter().map(|log| &log["blockNumber"]).collect();
+    assert_eq!(heights.len() as u64, LAST - bodies, "one a block, but for the one that creates");
+    assert_eq!(heights[0], &oldest["number"]);
+    for method in ["eth_getBlockByNumber", "eth_getBlockReceipts"] {
+        let params =
+            if method == "eth_getBlockByNumber" { json!([hex(bodies - 1), false]) } else { json!([hex(bodies - 1)]) };
+        assert_eq!(error(&node, method, params).await.0, 4444, "{method}");
+    }
+    assert_eq!(node.call("eth_getBlockByNumber", json!(["0x0", false])).await["number"], "0x0");
+    assert_eq!(error(&node, "eth_getBalance", json!([account(1), "earliest"])).await, missing(bodies));
+
     // What the kept states tell is told.
     let found = node.call("ots_getTransactionBySenderAndNonce", json!([account(1), 34])).await;
     let block = node.call("eth_getBlockByNumber", json!([hex(35), false])).await;

@@ -33,7 +33,7 @@ async fn executions_fail_in_geths_words() {
     let poor = format!("insufficient funds for gas * price + value: address {BROKE} have 0 want 1");
     let cases = [
         ("eth_call", json!([there, "latest", code("0xfe")]), "invalid opcode: INVALID"),
-        ("eth_call", json!([there, "latest", code("0x50")]), "stack underflow"),
+        ("eth_call", json!([there, "latest", code("0x50")]), "stack underflow (0 <=> 1)"),
         ("eth_call", json!([there, "latest", code("0x5f56")]), "invalid jump destination"),
         ("eth_call", json!([{ "to": BURNER, "gas": "0x186a0" }, "latest"]), "out of gas"),
         (
@@ -94,6 +94,41 @@ async fn executions_fail_in_geths_words() {
     assert_eq!((&error["code"], &error["message"]), (&json!(3), &json!("execution reverted: no")));
     let error = &simulated[0]["calls"][1]["error"];
     assert_eq!((&error["code"], &error["message"]), (&json!(-32015), &json!("vm execution error: out of gas")));
+}
+
+/// A cap alone is a fee of the new kind, as geth has it: a call pays the base fee, and a simulated transaction says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capped_fee_is_no_price() {
+    let node = grown().await;
+    let head = node.call("eth_getBlockByNumber", json!(["latest", false])).await;
+    let base_fee: U256 = head["baseFeePerGas"].as_str().unwrap().parse().unwrap();
+    let gwei = U256::from(1_000_000_000);
+    // gasprice
+    let code = json!({ ELSEWHERE.to_string(): { "code": "0x3a5f5260205ff3" } });
+    let cap = U256::from(10) * gwei;
+    for (fees, want) in [
+        (json!({}), U256::ZERO),
+        (json!({ "maxFeePerGas": cap }), base_fee),
+        (json!({ "maxFeePerGas": cap, "maxPriorityFeePerGas": gwei }), base_fee + gwei),
+        (json!({ "gasPrice": cap }), cap),
+    ] {
+        let mut request = fees.clone();
+        request["from"] = json!(account(1));
+        request["to"] = json!(ELSEWHERE);
+        request["gas"] = json!("0x186a0");
+        let paid = node.call("eth_call", json!([request, "latest", code])).await;
+        assert_eq!(paid.as_str().unwrap().parse::<B256>().unwrap(), B256::from(want), "{fees}");
+        let payload = json!({ "blockStateCalls": [{ "calls": [request] }], "returnFullTransactions": true });
+        let simulated = node.call("eth_simulateV1", json!([payload])).await;
+        let kind = if fees.get("gasPrice").is_some() { "0x0" } else { "0x2" };
+        assert_eq!(simulated[0]["transactions"][0]["type"], kind, "{fees}");
+    }
+    let low = json!({ "from": account(1), "to": ELSEWHERE, "maxFeePerGas": "0x1", "gas": "0x186a0" });
+    let (code, text) = refused(&node, "eth_call", json!([low])).await;
+    let why = "max fee per gas less than block base fee";
+    let want =
+        format!("err: {why}: address {}, maxFeePerGas: 1, baseFee: {base_fee} (supplied gas 100000)", account(1));
+    assert_eq!((code, text), (-32000, want));
 }
 
 #[tokio::test(flavor = "multi_thread")]
