@@ -1,6 +1,8 @@
 import { defineConfig } from 'vite';
 
 export default defineConfig({
+  // `npm run dev` shows the network that `./x devnet` serves.
+  server: { proxy: { '/config.json': 'http://127.0.0.1:8550' } },
   build: {
     target: 'es2022',
     chunkSizeWarningLimit: 700,

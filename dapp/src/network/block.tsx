@@ -17,7 +17,8 @@ const FINALITY: [keyof Pick<Status, 'finalized' | 'safe' | 'latest'>, Tone, stri
 
 /** How final a height is, by the best node's heads. */
 export function Finality({ height, status }: { height: number; status: Status | undefined }) {
-  const found = status && FINALITY.find(([head]) => height <= status[head].number);
+  if (!status) return null;
+  const found = FINALITY.find(([head]) => height <= status[head].number);
   return found ? <Tag tone={found[1]}>{found[2]}</Tag> : <Tag tone="warn">pending</Tag>;
 }
 
