@@ -366,7 +366,7 @@ mod tests {
         let slices = fixture.slices(&fixture.keys[0], 5, 0, 1);
         let whole = fixture.take_all(&mut blocks, slices.clone()).pop();
         assert!(matches!(whole, Some(Taken::Complete(..))));
-        let peer = PeerId::random();
+        let peer = peer(1);
         let mut relay =
             slices.iter().map(|slice| blocks.relayed(&fixture.view, &fixture.domain, 1, peer, slice.clone()));
         assert!(relay.all(|whole| whole.is_none()));
