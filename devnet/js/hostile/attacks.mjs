@@ -140,7 +140,7 @@ describe('attacks', () => {
       ['HTTP/0.9', 'GET /\r\n', 400],
       ['HTTP/9.9', 'GET / HTTP/9.9\r\n\r\n', 400],
       ['an upgrade to nothing', head('Connection: Upgrade\r\nUpgrade: nothing\r\n', 'GET / HTTP/1.1'), 405],
-      ['a WebSocket without key', head('Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n', 'GET / HTTP/1.1'), 200],
+      ['a WebSocket without key', head('Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n', 'GET / HTTP/1.1'), 400],
       ['a WebSocket of a foreign page', head(`Origin: https://evil.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n`, 'GET / HTTP/1.1'), 101],
     ]) {
       test(what, async () => {
