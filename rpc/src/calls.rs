@@ -121,6 +121,12 @@ fn id_of(call: &str) -> Option<Id<'_>> {
     serde_json::from_str(call).ok().map(|InvalidRequest { id }| id)
 }
 
+/// The answer to a message that is refused as a whole; a batch has no id.
+pub(crate) fn refused(message: &[u8], why: ErrorObject<'_>) -> MethodResponse {
+    let text = std::str::from_utf8(message).unwrap_or_default();
+    MethodResponse::error(id_of(text).unwrap_or(Id::Null), why)
+}
+
 /// One of a batch.
 fn part(call: &RawValue) -> Result<BatchEntry<'_>, BatchEntryErr<'_>> {
     let call = call.get();

@@ -40,6 +40,8 @@ pub const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 pub const MAX_SUBSCRIPTIONS_PER_CONNECTION: u32 = 1_024;
 /// Calls and batches of one WebSocket, or of one connection to the Unix socket, whose answers are not written yet.
 pub const MAX_LINE_CALLS: usize = 64;
+/// Room for their answers, in answers of the largest size: beyond, calls are refused.
+pub const LINE_ANSWERS: usize = 2;
 /// Unsent messages of one such connection's subscriptions before back-pressure.
 pub(crate) const WS_BUFFER: usize = 1_024;
 /// Installed filters of all clients together.

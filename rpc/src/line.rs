@@ -19,26 +19,32 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use crate::{
     calls::{self, Calls, Subscriber},
     clients::Place,
-    config::{MAX_LINE_CALLS, MAX_SUBSCRIPTIONS_PER_CONNECTION, WS_BUFFER},
+    config::{LINE_ANSWERS, MAX_LINE_CALLS, MAX_SUBSCRIPTIONS_PER_CONNECTION, WS_BUFFER},
     door::Door,
+    error::LIMIT_EXCEEDED,
     ids::Mask,
     middleware::{Caller, Guarded, Transport},
 };
+
+/// To a client that takes no answers.
+const UNREAD: &str = "too many bytes of answers wait to be read";
 
 /// One connection.
 pub(crate) struct Line {
     calls: Guarded<Calls>,
     answers: mpsc::Sender<Message>,
     places: Arc<Semaphore>,
+    /// Bytes of answers that may wait to be written.
+    room: Arc<Semaphore>,
     mask: Mask,
     /// An id was hidden: from here on answers are looked through.
     masked: AtomicBool,
 }
 
-/// What goes out next; an answer gives its place back when it has been written.
+/// What goes out next; an answer gives its place and its room back when it has been written.
 pub(crate) struct Message {
     json: Box<RawValue>,
-    _place: Option<OwnedSemaphorePermit>,
+    _held: Option<(OwnedSemaphorePermit, Option<OwnedSemaphorePermit>)>,
 }
 
 /// What waits to go out.
@@ -63,6 +69,7 @@ impl Line {
             calls: Guarded::new(door.calls(Some(subscriber)), Arc::clone(&door.shared), caller),
             answers: answers_in,
             places: Arc::new(Semaphore::new(MAX_LINE_CALLS)),
+            room: Arc::new(Semaphore::new(door.max_response_bytes.saturating_mul(LINE_ANSWERS))),
             mask: Mask::new(),
             masked: AtomicBool::new(false),
         });
@@ -98,12 +105,22 @@ impl Line {
         if answer.is_notification() || answer.is_subscription() {
             return;
         }
+        let (answer, room) = self.fitting(&message, answer);
         let succeeded = answer.is_success();
         let (json, on_sent, _) = answer.into_parts();
         // There is room for as many as there are places.
-        let sent = self.answers.try_send(Message { json, _place: Some(place) });
+        let sent = self.answers.try_send(Message { json, _held: Some((place, room)) });
         if let (Ok(()), Some(on_sent)) = (sent, on_sent) {
             on_sent.notify(succeeded);
+        }
+    }
+
+    /// The answer with the room that it takes; a refusal when too much waits to be written already.
+    fn fitting(&self, message: &[u8], answer: MethodResponse) -> (MethodResponse, Option<OwnedSemaphorePermit>) {
+        let bytes = u32::try_from(answer.as_ref().len()).unwrap_or(u32::MAX);
+        match Arc::clone(&self.room).try_acquire_many_owned(bytes) {
+            Ok(room) => (answer, Some(room)),
+            Err(_) => (calls::refused(message, ErrorObject::borrowed(LIMIT_EXCEEDED, UNREAD, None)), None),
         }
     }
 
@@ -120,14 +137,14 @@ impl Outgoing {
     pub(crate) async fn next(&mut self) -> Message {
         tokio::select! {
             Some(message) = self.answers.recv() => message,
-            Some(json) = self.notes.recv() => Message { json, _place: None },
+            Some(json) = self.notes.recv() => Message { json, _held: None },
             else => std::future::pending().await,
         }
     }
 
     /// The next message, if it is there already.
     pub(crate) fn try_next(&mut self) -> Option<Message> {
-        let note = |notes: &mut mpsc::Receiver<_>| notes.try_recv().ok().map(|json| Message { json, _place: None });
+        let note = |notes: &mut mpsc::Receiver<_>| notes.try_recv().ok().map(|json| Message { json, _held: None });
         self.answers.try_recv().ok().or_else(|| note(&mut self.notes))
     }
 
@@ -137,5 +154,53 @@ impl Outgoing {
             true => self.line.mask.show(message.json.get()),
             false => message.json.get().to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jsonrpsee::RpcModule;
+
+    use super::*;
+    use crate::{clients::LIGHT, middleware::Shared};
+
+    /// A connection whose only method answers with so many bytes.
+    fn line(answer: usize, room: usize) -> (Arc<Line>, Outgoing) {
+        let mut module = RpcModule::new(());
+        module.register_method("big", move |_, _, _| "x".repeat(answer)).unwrap();
+        let methods = module.into();
+        let shared = Arc::new(Shared::new(&[("big", LIGHT)].into(), Duration::from_secs(1), 1_000_000));
+        let caller = Caller { place: Arc::new(Place::unlimited()), transport: Transport::WebSocket };
+        let calls = Calls { methods, max_response_bytes: 1_000_000, subscriber: None };
+        let (answers_in, answers) = mpsc::channel(MAX_LINE_CALLS);
+        let line = Arc::new(Line {
+            calls: Guarded::new(calls, shared, caller),
+            answers: answers_in,
+            places: Arc::new(Semaphore::new(MAX_LINE_CALLS)),
+            room: Arc::new(Semaphore::new(room)),
+            mask: Mask::new(),
+            masked: AtomicBool::new(false),
+        });
+        (Arc::clone(&line), Outgoing { line, answers, notes: mpsc::channel(1).1 })
+    }
+
+    #[tokio::test]
+    async fn unread_answers_take_a_bounded_room() {
+        let (line, mut outgoing) = line(600, 1_000);
+        let call = Bytes::from_static(br#"{"jsonrpc":"2.0","id":"seven","method":"big"}"#);
+        let mut outcomes = Vec::new();
+        for _ in 0..2 {
+            line.take(call.clone()).await;
+            line.take(call.clone()).await;
+            for _ in 0..2 {
+                let message = outgoing.next().await;
+                let text = outgoing.text(&message);
+                assert!(text.contains(r#""id":"seven""#), "{text}");
+                outcomes.push(text.contains("-32005"));
+            }
+        }
+        assert_eq!(outcomes, [false, true, false, true], "room comes back with what is written");
     }
 }

@@ -25,6 +25,8 @@ use crate::{
 
 /// How often a client is asked whether it is there.
 const PING: Duration = Duration::from_secs(30);
+/// How long one message may take to be written: the largest one at 100 KB a second.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// How long nothing may come from it, pongs included: two pings, and what may keep us from reading.
 const SILENCE: Duration = Duration::from_secs(100);
 
@@ -105,6 +107,11 @@ async fn read(receiver: &mut Receiver<Stream>, line: &Arc<Line>) -> Result<(), E
     }
 }
 
+/// What a client does not take within the time ends its socket.
+async fn in_time(written: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    tokio::time::timeout(PATIENCE, written).await.unwrap_or(Err(Error::Closed))
+}
+
 /// Writes what there is to write, and pings.
 async fn write(sender: &mut Sender<Stream>, outgoing: &mut Outgoing) -> Result<(), Error> {
     let mut pings = interval(PING);
@@ -114,14 +121,15 @@ async fn write(sender: &mut Sender<Stream>, outgoing: &mut Outgoing) -> Result<(
         let mut next = tokio::select! {
             message = outgoing.next() => Some(message),
             _ = pings.tick() => {
-                sender.send_ping(ByteSlice125::try_from(&[][..]).unwrap_or_else(|_| unreachable!())).await?;
+                let ping = ByteSlice125::try_from(&[][..]).unwrap_or_else(|_| unreachable!());
+                in_time(sender.send_ping(ping)).await?;
                 None
             }
         };
         while let Some(message) = next {
-            sender.send_text_owned(outgoing.text(&message)).await?;
+            in_time(sender.send_text_owned(outgoing.text(&message))).await?;
             next = outgoing.try_next();
         }
-        sender.flush().await?;
+        in_time(sender.flush()).await?;
     }
 }
